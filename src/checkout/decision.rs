@@ -1,0 +1,145 @@
+//! The decisions that the journal keeps beside the observations. The store's state is a fold over them.
+
+use serde::{Deserialize, Serialize};
+
+use super::payment::{IdempotencyKey, PaymentOutcome};
+use super::receipt::Receipt;
+use super::session::SessionId;
+use crate::observation::{ChangeKind, DeviceId, Item, OutboxId, Stamp, TrackId};
+use crate::store::{NodeName, ShelfId};
+use crate::units::{Milligrams, Money, Timestamp, text_id};
+
+text_id! {
+    /// A review: a change that the store was not sure of.
+    ReviewId
+}
+
+/// Something that the store decided. Folding applies decisions and never infers again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// An entry code was accepted, or (in a recording without gates) a track was seen for the first time.
+    SessionOpened {
+        session: SessionId,
+        at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<DeviceId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        track: Option<TrackId>,
+    },
+    /// An entry code was refused.
+    EntryRefused { at: Timestamp, reason: String },
+    /// The session's body is this track.
+    TrackBound {
+        session: SessionId,
+        track: TrackId,
+        at: Timestamp,
+    },
+    /// A shelf's change was given to a session, to nobody, or to review.
+    Attributed(Attributed),
+    /// A person's answer to a review; or, by the deadline, `None` for "in the shopper's favour".
+    ReviewClosed {
+        review: ReviewId,
+        at: Timestamp,
+        by: String,
+        /// Who took the items (`None`: nobody whom we charge).
+        session: Option<SessionId>,
+        items: Vec<Item>,
+    },
+    /// The shopper has left; what counts are changes before this.
+    SessionExited { session: SessionId, at: Timestamp },
+    /// The cart is final: every node that matters has passed the exit time.
+    Settled {
+        session: SessionId,
+        at: Timestamp,
+        total: Money,
+    },
+    /// The gateway will be asked, under this key; asked again after a crash until an outcome is known.
+    PaymentRequested {
+        session: SessionId,
+        at: Timestamp,
+        key: IdempotencyKey,
+        request: PaymentRequest,
+    },
+    /// What the gateway answered.
+    PaymentDecided {
+        session: SessionId,
+        at: Timestamp,
+        key: IdempotencyKey,
+        outcome: PaymentOutcome,
+    },
+    /// The receipt as the shopper gets it.
+    ReceiptIssued { receipt: Receipt },
+    /// A node has not been heard of past its limit.
+    NodeSilent { node: NodeName, since: Timestamp },
+    /// A node that was silent is back.
+    NodeBack { node: NodeName, at: Timestamp },
+    /// Observations are missing between two sequences of an outbox.
+    Gap {
+        node: NodeName,
+        outbox: OutboxId,
+        after: u64,
+        before: u64,
+    },
+    /// A stamped message could not be decoded; it is kept as it came.
+    Quarantined { stamp: Stamp, reason: String },
+    /// Everything that ended at or before `to` has been decided.
+    FrontierAdvanced { to: Timestamp },
+}
+
+/// What the gateway is asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum PaymentRequest {
+    /// Hold an amount.
+    Authorise { amount: Money },
+    /// Take an amount of the hold and release the rest.
+    Capture {
+        authorisation: String,
+        amount: Money,
+    },
+    /// Release the whole hold.
+    Void { authorisation: String },
+    /// Give back an amount that was captured.
+    Refund {
+        authorisation: String,
+        amount: Money,
+    },
+}
+
+/// How a shelf's change was attributed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attributed {
+    /// The observation that says so.
+    pub change: Stamp,
+    pub at: Timestamp,
+    pub shelf: ShelfId,
+    pub kind: ChangeKind,
+    pub delta_mg: Milligrams,
+    pub verdict: AttributionVerdict,
+    /// Hypotheses, most probable first, at most 8; their probabilities sum to at most 1.
+    pub hypotheses: Vec<Hypothesis>,
+}
+
+/// What follows from an attribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum AttributionVerdict {
+    /// The first hypothesis is taken: its session's cart changes.
+    Accepted,
+    /// Too doubtful to charge: the first hypothesis waits for a verdict.
+    Review { review: ReviewId, reason: String },
+    /// Nothing was taken or put back (touch, foreign object, nobody we know).
+    Nothing { reason: String },
+}
+
+/// One explanation of a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hypothesis {
+    /// `None`: nobody we know.
+    pub session: Option<SessionId>,
+    /// Taken by the session if `kind` was a take, put back if it was a put.
+    pub items: Vec<Item>,
+    /// Parts in a million.
+    pub probability_ppm: u32,
+}

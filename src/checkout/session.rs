@@ -1,0 +1,49 @@
+//! Shopper sessions: one visit of one payer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::cart::Cart;
+use super::payment::PaymentState;
+use super::receipt::Receipt;
+use crate::observation::{DeviceId, TrackId};
+use crate::units::{Timestamp, text_id};
+
+text_id! {
+    /// A session: pseudonymous, made from the store, the time of entry and the device or track, so that a replay gives the same.
+    SessionId
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// In the store (or admitted and on the way in).
+    Inside,
+    /// Out of the store, waiting for the watermarks of the nodes that matter.
+    Leaving,
+    /// Out of the store, waiting for verdicts or a silent node.
+    Draft,
+    /// The cart is final; payment is under way.
+    Settled,
+    /// Paid, voided or declined: nothing more will happen by itself.
+    Closed,
+}
+
+/// One visit, as folded from decisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub id: SessionId,
+    pub state: SessionState,
+    pub device: Option<DeviceId>,
+    pub track: Option<TrackId>,
+    pub entered_at: Timestamp,
+    pub exited_at: Option<Timestamp>,
+    pub cart: Cart,
+    pub payment: PaymentState,
+    pub receipt: Option<Receipt>,
+}
+
+/// Every session of a day, by id.
+pub type Sessions = BTreeMap<SessionId, Session>;

@@ -1,0 +1,270 @@
+//! What nodes vouch for: the observations, watermarks and states that go over the wire.
+//!
+//! These are the domain's own types; [`crate::edge::wire`] turns them into MQTT messages and back. Everything here
+//! is quantised (integer milligrams, millimetres, thousandths of a log-likelihood), so that what a replay
+//! computes with is exactly what went over the wire.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::{NodeName, ProductId, ShelfId};
+use crate::units::{Milligrams, Point, Timestamp, text_id};
+
+text_id! {
+    /// A body track: one body from first to last sight, for one visit.
+    TrackId
+}
+text_id! {
+    /// An outbox: random, made together with the outbox file.
+    OutboxId
+}
+text_id! {
+    /// A shopper's enrolled phone.
+    DeviceId
+}
+
+/// Says which observation this is, for ever: an outbox never gives the same sequence twice.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Stamp {
+    pub node: NodeName,
+    pub outbox: OutboxId,
+    /// From 1, without gaps.
+    pub sequence: u64,
+}
+
+impl std::fmt::Display for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.node, self.outbox, self.sequence)
+    }
+}
+
+/// The node's clocks when it made the observation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NodeClock {
+    /// Which boot the monotonic clock counts from.
+    pub boot: String,
+    /// Microseconds since that boot.
+    pub monotonic_us: u64,
+    /// Wall time, microseconds since the Unix epoch.
+    pub wall_us: Timestamp,
+    /// Bound on the error of the wall time, microseconds.
+    pub error_us: u64,
+}
+
+/// An observation with its stamp, as the outbox keeps it and the journal receives it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Stamped {
+    pub stamp: Stamp,
+    pub clock: NodeClock,
+    pub observation: Observation,
+}
+
+/// What a node saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Observation {
+    Shelf(ShelfObservation),
+    Body(BodySegment),
+    Gate(GateObservation),
+}
+
+impl Observation {
+    /// Event time at which it began.
+    pub fn start(&self) -> Timestamp {
+        match self {
+            Observation::Shelf(o) => o.start,
+            Observation::Body(o) => o.start,
+            Observation::Gate(o) => o.at,
+        }
+    }
+
+    /// Event time at which it was finished.
+    pub fn end(&self) -> Timestamp {
+        match self {
+            Observation::Shelf(o) => o.end,
+            Observation::Body(o) => o.end,
+            Observation::Gate(o) => o.at,
+        }
+    }
+}
+
+/// The kind of a shelf's change, as far as the load cells can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Weight left.
+    Take,
+    /// Weight came.
+    Put,
+    /// Pressed or brushed, and nothing changed.
+    Touch,
+    /// Weight came that no product explains.
+    Foreign,
+    /// Changed, and the sensors can't say how.
+    Unsure,
+}
+
+/// A finished change on one shelf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ShelfObservation {
+    pub shelf: ShelfId,
+    /// When the plates began to move.
+    pub start: Timestamp,
+    /// When the weight changed (the middle of the weight step).
+    pub peak: Timestamp,
+    /// When the plates were quiet again.
+    pub end: Timestamp,
+    pub kind: ChangeKind,
+    /// The plates that changed, left to right.
+    pub plates: Vec<PlateChange>,
+    /// Log-likelihoods of item sets given the weights, best first, without prior; at most 32.
+    pub likelihoods: Vec<ItemLikelihood>,
+    /// Ids of the evidence that the node keeps (weight trace, frames).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+}
+
+impl ShelfObservation {
+    /// What came (positive) or left (negative), over all plates.
+    pub fn delta(&self) -> Milligrams {
+        self.plates.iter().map(|p| p.delta_mg).sum()
+    }
+
+    /// Standard deviation of [`ShelfObservation::delta`], plates taken as independent.
+    pub fn sigma(&self) -> Milligrams {
+        let sum: f64 = self.plates.iter().map(|p| p.sigma_mg.grams().powi(2)).sum();
+        Milligrams::from_grams(sum.sqrt())
+    }
+}
+
+/// How one plate changed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlateChange {
+    /// Index of the plate on its shelf.
+    pub plate: u16,
+    /// Positive: weight came; negative: it left.
+    pub delta_mg: Milligrams,
+    /// Standard deviation of the change.
+    pub sigma_mg: Milligrams,
+}
+
+/// How well a set of items explains the weights of a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ItemLikelihood {
+    /// One to three different products with their quantities.
+    pub items: Vec<Item>,
+    /// Natural log of the likelihood density, in thousandths.
+    pub log_likelihood_milli: i64,
+}
+
+/// So many units of a product.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Item {
+    pub product: ProductId,
+    pub quantity: u32,
+}
+
+/// One body's track over at most a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct BodySegment {
+    pub track: TrackId,
+    /// Time of the first pose.
+    pub start: Timestamp,
+    /// Time of the last pose.
+    pub end: Timestamp,
+    /// In time order; never empty; at most 64.
+    pub poses: Vec<Pose>,
+}
+
+/// Where a body's head and hands were at one instant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Pose {
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Sighting>,
+    /// The hands that were seen, at most two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hands: Vec<Sighting>,
+}
+
+/// A place with the tracker's confidence in it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Sighting {
+    #[serde(flatten)]
+    pub place: Point,
+    /// 0 to 1.
+    pub confidence: f64,
+}
+
+/// What happened at the gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct GateObservation {
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub event: GateEvent,
+}
+
+/// A gate event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum GateEvent {
+    /// An entry code was shown: `STROLL1.<device id>.<time step>.<MAC>`.
+    CodeShown { code: String },
+    /// Somebody passed into the store.
+    PassedIn,
+    /// Somebody passed out of the store.
+    PassedOut,
+}
+
+/// A node's promise: no later message of it has its start at or before `at`, but for the shelves whose
+/// interval is still open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Watermark {
+    pub node: NodeName,
+    /// The outbox whose observations it speaks of.
+    pub outbox: OutboxId,
+    /// The last sequence given out before this promise: it holds once all up to it have been received.
+    pub sequence: u64,
+    pub at: Timestamp,
+    /// Shelves on which something is still going on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<OpenInterval>,
+}
+
+/// A shelf on which a change has begun that is not finished.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct OpenInterval {
+    pub shelf: ShelfId,
+    pub since: Timestamp,
+}
+
+/// A node's state, retained; the broker publishes `offline` as its last will.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NodeStatus {
+    pub node: NodeName,
+    pub state: NodeState,
+    /// Version of the node's program.
+    #[serde(default)]
+    pub version: String,
+    /// What is wrong, in a sentence; empty if nothing is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trouble: String,
+}
+
+/// Whether a node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    Online,
+    Offline,
+}
+
+/// The coordinator's answer: everything of that outbox up to `sequence` is durable in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Committed {
+    pub outbox: OutboxId,
+    pub sequence: u64,
+}
