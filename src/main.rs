@@ -1,1 +1,27 @@
-fn main() {}
+//! The executable: reads the command line, starts the log, runs one subcommand, and gives its exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use stroll::command::{Cli, Failed};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse(); // ends with 2 on wrong usage
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A command that has already said what is wrong ends quietly.
+            if !error.is::<Failed>() {
+                eprintln!("stroll: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,52 @@
-//! mod
+//! The subcommands: one file each, with its own arguments and `run`. They only wire.
+
+pub mod config;
+pub mod coordinator;
+pub mod demo;
+pub mod evaluate;
+pub mod import;
+pub mod node;
+pub mod replay;
+pub mod simulate;
+
+/// Stroll: an open, checkout-free store that runs on Raspberry Pi.
+#[derive(Debug, clap::Parser)]
+#[command(name = "stroll", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    Demo(demo::Args),
+    Replay(replay::Args),
+    Evaluate(evaluate::Args),
+    Simulate(simulate::Args),
+    Import(import::Args),
+    Config(config::Args),
+    Coordinator(coordinator::Args),
+    Node(node::Args),
+}
+
+impl Command {
+    /// Runs the subcommand. Wrong usage that clap cannot see ends the process with 2.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self {
+            Command::Demo(args) => demo::run(args),
+            Command::Replay(args) => replay::run(args),
+            Command::Evaluate(args) => evaluate::run(args),
+            Command::Simulate(args) => simulate::run(args),
+            Command::Import(args) => import::run(args),
+            Command::Config(args) => config::run(args),
+            Command::Coordinator(args) => coordinator::run(args),
+            Command::Node(args) => node::run(args),
+        }
+    }
+}
+
+/// The command failed and has said why itself.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub struct Failed;

@@ -1,0 +1,10 @@
+//! `stroll simulate`
+
+/// To be written.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_: Args) -> anyhow::Result<()> {
+    anyhow::bail!("not built yet")
+}

@@ -1,0 +1,1 @@
+//! The one integration binary: each module tests Stroll from outside, most through the executable.
