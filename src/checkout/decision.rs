@@ -48,6 +48,8 @@ pub enum Decision {
     },
     /// The shopper has left; what counts are changes before this.
     SessionExited { session: SessionId, at: Timestamp },
+    /// The shopper has left, and the cart can't be final yet.
+    CartDrafted { session: SessionId, at: Timestamp, reason: String },
     /// The cart is final: every node that matters has passed the exit time.
     Settled {
         session: SessionId,
@@ -116,6 +118,8 @@ pub struct Attributed {
     pub shelf: ShelfId,
     pub kind: ChangeKind,
     pub delta_mg: Milligrams,
+    /// Indices of the changed plates on the shelf.
+    pub plates: Vec<u16>,
     pub verdict: AttributionVerdict,
     /// Hypotheses, most probable first, at most 8; their probabilities sum to at most 1.
     pub hypotheses: Vec<Hypothesis>,
@@ -138,7 +142,7 @@ pub enum AttributionVerdict {
 pub struct Hypothesis {
     /// `None`: nobody we know.
     pub session: Option<SessionId>,
-    /// Taken by the session if `kind` was a take, put back if it was a put.
+    /// Taken by the session if `kind` was a take, put back if it was a put; empty: something that is no product of ours.
     pub items: Vec<Item>,
     /// Parts in a million.
     pub probability_ppm: u32,

@@ -1,0 +1,172 @@
+//! A node's sensing: records in, observations and promises out.
+
+use std::sync::Arc;
+
+use super::body_track::Segmenter;
+use super::item_match;
+use super::shelf::{Change, History, ShelfSensor};
+use crate::observation::{Observation, OpenInterval, ShelfObservation};
+use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
+use crate::store::{Definition, ShelfId};
+use crate::units::Timestamp;
+
+/// Length of a block of samples, seconds.
+const BLOCK_S: f64 = 0.05;
+/// A change is noticed at most this long after its start, as [`ShelfSensor`] gives it, seconds.
+const NOTICE_S: f64 = 0.3;
+
+/// What one node makes of its sensors.
+#[derive(Debug)]
+pub struct NodeSensor {
+    definition: Arc<Definition>,
+    groups: Vec<GroupSensor>,
+    bodies: Segmenter,
+    gate_at: Option<Timestamp>,
+}
+
+impl NodeSensor {
+    /// Sensing for a node of that store. Its scale groups are learned from the records.
+    pub fn new(definition: Arc<Definition>) -> Self {
+        NodeSensor { definition, groups: Vec::new(), bodies: Segmenter::default(), gate_at: None }
+    }
+
+    /// Takes one record; finished observations go to `out`.
+    pub fn push(&mut self, record: &Record, out: &mut Vec<Observation>) {
+        match record {
+            Record::Scale(batch) => {
+                let definition = &self.definition;
+                let known = self.groups.iter().position(|g| Arc::ptr_eq(&g.group, &batch.group) || g.group == batch.group);
+                let index = known.unwrap_or_else(|| {
+                    self.groups.push(GroupSensor::new(batch.group.clone()));
+                    self.groups.len() - 1
+                });
+                self.groups[index].push(batch, |shelf, change| out.push(observation(definition, shelf, change)));
+            }
+            Record::Body(frame) => {
+                let mut segments = Vec::new();
+                self.bodies.push(frame.at, &frame.bodies, &mut segments);
+                out.extend(segments.into_iter().map(Observation::Body));
+            }
+            Record::Gate(gate) => {
+                self.gate_at = Some(gate.observation.at);
+                out.push(Observation::Gate(gate.observation.clone()));
+            }
+        }
+    }
+
+    /// Finishes everything that is open: the records are over.
+    pub fn finish(&mut self, out: &mut Vec<Observation>) {
+        let definition = &self.definition;
+        for group in &mut self.groups {
+            group.finish(|shelf, change| out.push(observation(definition, shelf, change)));
+        }
+        let mut segments = Vec::new();
+        self.bodies.finish(&mut segments);
+        out.extend(segments.into_iter().map(Observation::Body));
+    }
+
+    /// What this node can promise when its records have been seen up to `now`: no later observation starts at or
+    /// before the time, but on the shelves that are still open.
+    pub fn promise(&self, now: Timestamp) -> (Timestamp, Vec<OpenInterval>) {
+        let scales = self.groups.iter().filter_map(|g| g.last_at).map(|at| at.plus_seconds(-NOTICE_S));
+        let at = scales.chain(self.bodies.promise()).min().unwrap_or(now);
+        let open = self.groups.iter().flat_map(|g| g.shelves.iter().filter_map(|s| s.open(&g.history))).collect();
+        (at.min(now), open)
+    }
+}
+
+fn observation(definition: &Definition, shelf: ShelfId, change: Change) -> Observation {
+    let likelihoods = match change.kind {
+        crate::observation::ChangeKind::Touch => Vec::new(),
+        _ => item_match::likelihoods(definition, shelf, &change.plates),
+    };
+    Observation::Shelf(ShelfObservation {
+        shelf,
+        start: change.start,
+        peak: change.peak,
+        end: change.end,
+        kind: change.kind,
+        plates: change.plates,
+        likelihoods,
+        evidence: Vec::new(),
+    })
+}
+
+/// The plates that are sampled together: averages samples to blocks and hands them to the shelves.
+#[derive(Debug)]
+struct GroupSensor {
+    group: Arc<ScaleGroup>,
+    shelves: Vec<ShelfSensor>,
+    history: History,
+    grams_per_count: Vec<f64>,
+    block_samples: u32,
+    sums: Vec<i64>,
+    valid: Vec<u32>,
+    samples: u32,
+    last_at: Option<Timestamp>,
+}
+
+impl GroupSensor {
+    fn new(group: Arc<ScaleGroup>) -> Self {
+        let columns = group.plates.len();
+        let mut by_shelf: std::collections::BTreeMap<ShelfId, Vec<(u16, usize)>> = Default::default();
+        for (column, plate) in group.plates.iter().enumerate() {
+            by_shelf.entry(plate.shelf).or_default().push((plate.plate, column));
+        }
+        let shelves = (by_shelf.into_iter())
+            .map(|(id, mut plates)| {
+                plates.sort_unstable();
+                ShelfSensor::new(id, plates)
+            })
+            .collect();
+        let block_samples = (group.rate_hz * BLOCK_S).round().max(1.0) as u32;
+        GroupSensor {
+            shelves,
+            history: History::new(columns, f64::from(block_samples) / group.rate_hz),
+            grams_per_count: group.counts_per_gram.iter().map(|c| 1.0 / c).collect(),
+            block_samples,
+            sums: vec![0; columns],
+            valid: vec![0; columns],
+            samples: 0,
+            last_at: None,
+            group,
+        }
+    }
+
+    fn push(&mut self, batch: &ScaleBatch, mut found: impl FnMut(ShelfId, Change)) {
+        let columns = self.sums.len();
+        for (index, sample) in batch.counts.chunks_exact(columns.max(1)).enumerate() {
+            for ((sum, valid), &count) in self.sums.iter_mut().zip(&mut self.valid).zip(sample) {
+                let there = count != NO_COUNT;
+                *sum += if there { i64::from(count) } else { 0 };
+                *valid += u32::from(there);
+            }
+            self.samples += 1;
+            if self.samples == self.block_samples {
+                self.end_block(batch.sample_at(index), &mut found);
+            }
+        }
+        self.last_at = Some(batch.last_at());
+    }
+
+    fn end_block(&mut self, at: Timestamp, found: &mut impl FnMut(ShelfId, Change)) {
+        let (sums, valid, factor) = (&self.sums, &self.valid, &self.grams_per_count);
+        self.history.push(at, |c| (valid[c] > 0).then(|| sums[c] as f64 / f64::from(valid[c]) * factor[c]));
+        self.sums.fill(0);
+        self.valid.fill(0);
+        self.samples = 0;
+        let mut changes = Vec::new();
+        for shelf in &mut self.shelves {
+            shelf.push(&self.history, &mut changes);
+            changes.drain(..).for_each(|change| found(shelf.id, change));
+        }
+    }
+
+    fn finish(&mut self, mut found: impl FnMut(ShelfId, Change)) {
+        let mut changes = Vec::new();
+        for shelf in &mut self.shelves {
+            shelf.finish(&self.history, &mut changes);
+            changes.drain(..).for_each(|change| found(shelf.id, change));
+        }
+    }
+}
