@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::PaymentRequest;
-use crate::units::{Money, text_id};
+use crate::units::text_id;
+
+mod state;
+
+pub use state::{Authorisation, Held, Impossible, PaymentEvent, PaymentState};
 
 text_id! {
     /// Names one request to the gateway for ever: asking twice under one key does it once.
@@ -38,40 +42,24 @@ pub trait PaymentGateway: Send {
     ) -> Result<PaymentOutcome, GatewayUnavailable>;
 }
 
-/// How far a session's payment has come.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum PaymentState {
-    /// Nothing was asked yet.
-    #[default]
-    None,
-    /// The gateway was asked under `key`, and has not answered.
-    Asked {
-        key: IdempotencyKey,
-        request: PaymentRequest,
-        before: Held,
-    },
-    /// An amount is held.
-    Authorised(Authorisation),
-    /// The hold was refused.
-    Refused { reason: String },
-    /// Captured, with what has been refunded since.
-    Captured {
-        authorisation: String,
-        amount: Money,
-        refunded: Money,
-    },
-    /// The hold was released.
-    Voided,
-    /// The capture was refused: the amount is owed.
-    Owed { amount: Money, reason: String },
+impl PaymentRequest {
+    /// The request as a verb, for sentences.
+    pub fn name(&self) -> &'static str {
+        match self {
+            PaymentRequest::Authorise { .. } => "authorise",
+            PaymentRequest::Capture { .. } => "capture",
+            PaymentRequest::Void { .. } => "void",
+            PaymentRequest::Refund { .. } => "refund",
+        }
+    }
 }
 
-/// What was held when the gateway was asked for something more.
-pub type Held = Option<Authorisation>;
-
-/// An amount held at the gateway.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Authorisation {
-    pub id: String,
-    pub amount: Money,
+impl PaymentOutcome {
+    /// The outcome in a word, for sentences.
+    pub fn name(&self) -> &'static str {
+        match self {
+            PaymentOutcome::Done { .. } => "done",
+            PaymentOutcome::Declined { .. } => "declined",
+        }
+    }
 }

@@ -1,0 +1,529 @@
+//! The states of a payment, and which step may follow which.
+
+use super::{IdempotencyKey, PaymentOutcome};
+use crate::checkout::decision::PaymentRequest;
+use crate::units::Money;
+
+/// How far a session's payment has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum PaymentState {
+    /// Nothing was asked yet.
+    #[default]
+    None,
+    /// The gateway was asked under `key`, and has not answered.
+    Asked {
+        key: IdempotencyKey,
+        request: PaymentRequest,
+        before: Held,
+    },
+    /// An amount is held.
+    Authorised(Authorisation),
+    /// The hold was refused.
+    Refused { reason: String },
+    /// Captured, with what has been refunded since.
+    Captured {
+        authorisation: String,
+        amount: Money,
+        refunded: Money,
+    },
+    /// The hold was released.
+    Voided,
+    /// The capture was refused: the amount is owed.
+    Owed { amount: Money, reason: String },
+}
+
+/// What the gateway had of the shopper when it was asked for something more.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// Nothing: it was asked for the hold itself.
+    Nothing,
+    /// A hold: it was asked to capture or to void.
+    Hold(Authorisation),
+    /// Captured money: it was asked to refund.
+    Captured {
+        authorisation: String,
+        amount: Money,
+        refunded: Money,
+    },
+}
+
+/// An amount held at the gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorisation {
+    pub id: String,
+    pub amount: Money,
+}
+
+/// A step of a payment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PaymentEvent<'a> {
+    /// The gateway is about to be asked.
+    Requested {
+        key: &'a IdempotencyKey,
+        request: &'a PaymentRequest,
+    },
+    /// The gateway has answered.
+    Decided {
+        key: &'a IdempotencyKey,
+        outcome: &'a PaymentOutcome,
+    },
+}
+
+/// A step that cannot follow: a bug of whoever made the event, never a shopper's doing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a payment that is {state} cannot take the step `{step}`: {why}")]
+pub struct Impossible {
+    pub state: &'static str,
+    pub step: &'static str,
+    pub why: String,
+}
+
+impl PaymentState {
+    /// The state after `event`.
+    ///
+    /// One question is open at a time, an answer must name its question, one capture follows one hold, and only
+    /// captured money is refunded: anything else is [`Impossible`], and the state stays what it was.
+    pub fn apply(&self, event: PaymentEvent<'_>) -> Result<PaymentState, Impossible> {
+        match event {
+            PaymentEvent::Requested { key, request } => Ok(PaymentState::Asked {
+                key: key.clone(),
+                request: request.clone(),
+                before: self.admit(request).map_err(|why| Impossible {
+                    state: self.name(),
+                    step: request.name(),
+                    why,
+                })?,
+            }),
+            PaymentEvent::Decided { key, outcome } => {
+                self.decide(key, outcome).map_err(|why| Impossible {
+                    state: self.name(),
+                    step: outcome.name(),
+                    why,
+                })
+            }
+        }
+    }
+
+    /// The question that has no answer yet: after a crash it is asked again, under the same key.
+    pub fn unanswered(&self) -> Option<(&IdempotencyKey, &PaymentRequest)> {
+        match self {
+            PaymentState::Asked { key, request, .. } => Some((key, request)),
+            PaymentState::None
+            | PaymentState::Authorised(_)
+            | PaymentState::Refused { .. }
+            | PaymentState::Captured { .. }
+            | PaymentState::Voided
+            | PaymentState::Owed { .. } => None,
+        }
+    }
+
+    /// The state in a word or two, for sentences.
+    pub fn name(&self) -> &'static str {
+        match self {
+            PaymentState::None => "not begun",
+            PaymentState::Asked { .. } => "waiting for the gateway",
+            PaymentState::Authorised(_) => "authorised",
+            PaymentState::Refused { .. } => "refused",
+            PaymentState::Captured { .. } => "captured",
+            PaymentState::Voided => "voided",
+            PaymentState::Owed { .. } => "owed",
+        }
+    }
+
+    /// Whether `request` may be made now, and what the gateway has as it is made.
+    fn admit(&self, request: &PaymentRequest) -> Result<Held, String> {
+        match (self, request) {
+            (PaymentState::None, PaymentRequest::Authorise { .. }) => Ok(Held::Nothing),
+            (
+                PaymentState::Authorised(hold),
+                PaymentRequest::Capture {
+                    authorisation,
+                    amount,
+                },
+            ) => {
+                same_authorisation(&hold.id, authorisation)?;
+                within(*amount, hold.amount, "held")?;
+                Ok(Held::Hold(hold.clone()))
+            }
+            (PaymentState::Authorised(hold), PaymentRequest::Void { authorisation }) => {
+                same_authorisation(&hold.id, authorisation)?;
+                Ok(Held::Hold(hold.clone()))
+            }
+            (
+                PaymentState::Captured {
+                    authorisation: captured,
+                    amount: of,
+                    refunded,
+                },
+                PaymentRequest::Refund {
+                    authorisation,
+                    amount,
+                },
+            ) => {
+                same_authorisation(captured, authorisation)?;
+                let left = Money::new(of.minor.saturating_sub(refunded.minor), of.currency);
+                within(*amount, left, "captured and not yet refunded")?;
+                Ok(Held::Captured {
+                    authorisation: captured.clone(),
+                    amount: *of,
+                    refunded: *refunded,
+                })
+            }
+            (
+                PaymentState::Asked { key, .. },
+                PaymentRequest::Authorise { .. }
+                | PaymentRequest::Capture { .. }
+                | PaymentRequest::Void { .. }
+                | PaymentRequest::Refund { .. },
+            ) => Err(format!("request {key} has no answer yet")),
+            (
+                PaymentState::None
+                | PaymentState::Authorised(_)
+                | PaymentState::Refused { .. }
+                | PaymentState::Captured { .. }
+                | PaymentState::Voided
+                | PaymentState::Owed { .. },
+                PaymentRequest::Authorise { .. }
+                | PaymentRequest::Capture { .. }
+                | PaymentRequest::Void { .. }
+                | PaymentRequest::Refund { .. },
+            ) => Err(self.expects().to_owned()),
+        }
+    }
+
+    /// What may be asked in this state.
+    fn expects(&self) -> &'static str {
+        match self {
+            PaymentState::None => "the hold comes first",
+            PaymentState::Asked { .. } => "the answer comes first",
+            PaymentState::Authorised(_) => "a hold is captured or voided, once",
+            PaymentState::Captured { .. } => "after the capture there are refunds only",
+            PaymentState::Refused { .. } | PaymentState::Voided | PaymentState::Owed { .. } => {
+                "it has ended"
+            }
+        }
+    }
+
+    /// The state after the gateway's answer.
+    fn decide(&self, answered: &IdempotencyKey, outcome: &PaymentOutcome) -> Result<Self, String> {
+        let (key, request, before) = match self {
+            PaymentState::Asked {
+                key,
+                request,
+                before,
+            } => (key, request, before),
+            PaymentState::None
+            | PaymentState::Authorised(_)
+            | PaymentState::Refused { .. }
+            | PaymentState::Captured { .. }
+            | PaymentState::Voided
+            | PaymentState::Owed { .. } => return Err("nothing was asked".to_owned()),
+        };
+        if key != answered {
+            return Err(format!("it answers {answered}, and {key} was asked"));
+        }
+        match outcome {
+            PaymentOutcome::Done { authorisation } => done(request, before, authorisation),
+            PaymentOutcome::Declined { reason } => Ok(declined(request, before, reason)),
+        }
+    }
+}
+
+/// The state after the gateway did `request`.
+fn done(request: &PaymentRequest, before: &Held, id: &str) -> Result<PaymentState, String> {
+    match (request, before) {
+        (PaymentRequest::Authorise { amount }, Held::Nothing) => {
+            Ok(PaymentState::Authorised(Authorisation {
+                id: id.to_owned(),
+                amount: *amount,
+            }))
+        }
+        (PaymentRequest::Capture { amount, .. }, Held::Hold(hold)) => {
+            same_authorisation(&hold.id, id)?;
+            Ok(PaymentState::Captured {
+                authorisation: hold.id.clone(),
+                amount: *amount,
+                refunded: Money::new(0, amount.currency),
+            })
+        }
+        (PaymentRequest::Void { .. }, Held::Hold(hold)) => {
+            same_authorisation(&hold.id, id)?;
+            Ok(PaymentState::Voided)
+        }
+        (
+            PaymentRequest::Refund { amount: back, .. },
+            Held::Captured {
+                authorisation,
+                amount,
+                refunded,
+            },
+        ) => {
+            same_authorisation(authorisation, id)?;
+            Ok(PaymentState::Captured {
+                authorisation: authorisation.clone(),
+                amount: *amount,
+                // Bounded by the captured amount: `admit` has seen to it.
+                refunded: Money::new(refunded.minor.saturating_add(back.minor), back.currency),
+            })
+        }
+        (
+            PaymentRequest::Authorise { .. }
+            | PaymentRequest::Capture { .. }
+            | PaymentRequest::Void { .. }
+            | PaymentRequest::Refund { .. },
+            Held::Nothing | Held::Hold(_) | Held::Captured { .. },
+        ) => Err(format!(
+            "it was asked to {} in another state",
+            request.name()
+        )),
+    }
+}
+
+/// The state after the gateway refused `request`: a refused hold or capture ends the payment, a refused void or
+/// refund leaves what was there.
+fn declined(request: &PaymentRequest, before: &Held, reason: &str) -> PaymentState {
+    match request {
+        PaymentRequest::Authorise { .. } => PaymentState::Refused {
+            reason: reason.to_owned(),
+        },
+        PaymentRequest::Capture { amount, .. } => PaymentState::Owed {
+            amount: *amount,
+            reason: reason.to_owned(),
+        },
+        PaymentRequest::Void { .. } | PaymentRequest::Refund { .. } => before.state(),
+    }
+}
+
+impl Held {
+    /// The state that the gateway was asked in.
+    fn state(&self) -> PaymentState {
+        match self.clone() {
+            Held::Nothing => PaymentState::None,
+            Held::Hold(hold) => PaymentState::Authorised(hold),
+            Held::Captured {
+                authorisation,
+                amount,
+                refunded,
+            } => PaymentState::Captured {
+                authorisation,
+                amount,
+                refunded,
+            },
+        }
+    }
+}
+
+fn same_authorisation(ours: &str, theirs: &str) -> Result<(), String> {
+    if ours == theirs {
+        Ok(())
+    } else {
+        Err(format!(
+            "it names the authorisation {theirs}, and ours is {ours}"
+        ))
+    }
+}
+
+/// `amount` is more than nothing and at most `limit`, in the same currency.
+fn within(amount: Money, limit: Money, what: &str) -> Result<(), String> {
+    if amount.currency != limit.currency {
+        Err(format!(
+            "{amount} is another currency than the {limit} {what}"
+        ))
+    } else if amount.minor <= 0 {
+        Err(format!("{amount} is no amount"))
+    } else if amount.minor > limit.minor {
+        Err(format!("{amount} is more than the {limit} {what}"))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(text: &str) -> Money {
+        let (minor, currency) = text.split_once(' ').unwrap();
+        Money::new(minor.parse().unwrap(), currency.parse().unwrap())
+    }
+
+    /// Reads `ask <key> <verb> ...` and `say <key> done <authorisation>` or `say <key> declined`.
+    fn step(state: &PaymentState, line: &str) -> Result<PaymentState, Impossible> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let key = IdempotencyKey::from(words[1]);
+        let sum = || money(&words[words.len() - 2..].join(" "));
+        let id = || words[3].to_owned();
+        match (words[0], words[2]) {
+            ("say", outcome) => {
+                let outcome = match outcome {
+                    "done" => PaymentOutcome::Done {
+                        authorisation: id(),
+                    },
+                    "declined" => PaymentOutcome::Declined {
+                        reason: "no".into(),
+                    },
+                    other => panic!("{other}"),
+                };
+                state.apply(PaymentEvent::Decided {
+                    key: &key,
+                    outcome: &outcome,
+                })
+            }
+            ("ask", verb) => {
+                let request = match verb {
+                    "authorise" => PaymentRequest::Authorise { amount: sum() },
+                    "capture" => PaymentRequest::Capture {
+                        authorisation: id(),
+                        amount: sum(),
+                    },
+                    "void" => PaymentRequest::Void {
+                        authorisation: id(),
+                    },
+                    "refund" => PaymentRequest::Refund {
+                        authorisation: id(),
+                        amount: sum(),
+                    },
+                    other => panic!("{other}"),
+                };
+                state.apply(PaymentEvent::Requested {
+                    key: &key,
+                    request: &request,
+                })
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn shown(state: &PaymentState) -> String {
+        match state {
+            PaymentState::None => "none".into(),
+            PaymentState::Asked { key, request, .. } => format!("asked {key} {}", request.name()),
+            PaymentState::Authorised(hold) => format!("authorised {} {}", hold.id, hold.amount),
+            PaymentState::Refused { .. } => "refused".into(),
+            PaymentState::Captured {
+                amount, refunded, ..
+            } => {
+                format!("captured {amount}, refunded {refunded}")
+            }
+            PaymentState::Voided => "voided".into(),
+            PaymentState::Owed { amount, .. } => format!("owed {amount}"),
+        }
+    }
+
+    #[test]
+    fn a_payment_goes_step_by_step() {
+        // One payment a paragraph; "!" is a step that cannot follow and leaves the state as it was.
+        let payments: [&[(&str, &str)]; 4] = [
+            &[
+                ("ask k1 capture a 5 EUR", "! the hold comes first"),
+                ("say k1 done a", "! nothing was asked"),
+                ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+                (
+                    "ask k2 authorise 5000 EUR",
+                    "! request k1 has no answer yet",
+                ),
+                ("say k2 done a", "! it answers k2, and k1 was asked"),
+                ("say k1 done a", "authorised a 50.00 EUR"),
+                ("say k1 done a", "! nothing was asked"),
+                (
+                    "ask k3 authorise 1 EUR",
+                    "! a hold is captured or voided, once",
+                ),
+                (
+                    "ask k3 refund a 1 EUR",
+                    "! a hold is captured or voided, once",
+                ),
+                (
+                    "ask k3 capture b 1250 EUR",
+                    "! it names the authorisation b, and ours is a",
+                ),
+                (
+                    "ask k3 capture a 5001 EUR",
+                    "! 50.01 EUR is more than the 50.00 EUR held",
+                ),
+                ("ask k3 capture a 0 EUR", "! 0.00 EUR is no amount"),
+                (
+                    "ask k3 capture a 1 USD",
+                    "! 0.01 USD is another currency than the 50.00 EUR held",
+                ),
+                ("ask k3 capture a 1250 EUR", "asked k3 capture"),
+                (
+                    "say k3 done b",
+                    "! it names the authorisation b, and ours is a",
+                ),
+                ("say k3 done a", "captured 12.50 EUR, refunded 0.00 EUR"),
+                (
+                    "ask k4 void a",
+                    "! after the capture there are refunds only",
+                ),
+                (
+                    "ask k4 capture a 1 EUR",
+                    "! after the capture there are refunds only",
+                ),
+                ("ask k4 refund a 1000 EUR", "asked k4 refund"),
+                ("say k4 done a", "captured 12.50 EUR, refunded 10.00 EUR"),
+                (
+                    "ask k5 refund a 251 EUR",
+                    "! 2.51 EUR is more than the 2.50 EUR captured and not yet refunded",
+                ),
+                ("ask k5 refund a 250 EUR", "asked k5 refund"),
+                ("say k5 declined", "captured 12.50 EUR, refunded 10.00 EUR"),
+                ("ask k6 refund a 250 EUR", "asked k6 refund"),
+                ("say k6 done a", "captured 12.50 EUR, refunded 12.50 EUR"),
+            ],
+            &[
+                ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+                ("say k1 declined", "refused"),
+                ("ask k2 authorise 5000 EUR", "! it has ended"),
+            ],
+            &[
+                ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+                ("say k1 done a", "authorised a 50.00 EUR"),
+                ("ask k2 void a", "asked k2 void"),
+                ("say k2 declined", "authorised a 50.00 EUR"),
+                ("ask k3 void a", "asked k3 void"),
+                ("say k3 done a", "voided"),
+                ("ask k4 capture a 1 EUR", "! it has ended"),
+            ],
+            &[
+                ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+                ("say k1 done a", "authorised a 50.00 EUR"),
+                ("ask k2 capture a 900 EUR", "asked k2 capture"),
+                ("say k2 declined", "owed 9.00 EUR"),
+                ("ask k3 void a", "! it has ended"),
+            ],
+        ];
+        for payment in payments {
+            let mut state = PaymentState::None;
+            for (line, expected) in payment {
+                match step(&state, line) {
+                    Ok(next) => {
+                        assert_eq!(&shown(&next), expected, "{line}");
+                        state = next;
+                    }
+                    Err(impossible) => {
+                        assert_eq!(&format!("! {}", impossible.why), expected, "{line}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_open_question_is_asked_again() {
+        let asked = step(&PaymentState::None, "ask k1 authorise 5000 EUR").unwrap();
+        let (key, request) = asked.unanswered().unwrap();
+        assert_eq!((key.as_str(), request.name()), ("k1", "authorise"));
+        let answered = step(&asked, "say k1 done a").unwrap();
+        assert_eq!(answered.unanswered(), None);
+    }
+
+    #[test]
+    fn an_impossible_step_is_a_sentence() {
+        let error = step(&PaymentState::Voided, "ask k4 capture a 1 EUR").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a payment that is voided cannot take the step `capture`: it has ended"
+        );
+    }
+}
