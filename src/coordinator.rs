@@ -1,17 +1,34 @@
-//! The pure core of the store: `handle(input) -> outputs`.
+//! The pure core of the store: `handle(input, now) -> outputs`.
 //!
 //! The coordinator does no IO and reads no clock. Whoever drives it (the live service, a replay, a simulation)
 //! writes the journal entries of a batch of outputs before it performs the batch's effects.
+//!
+//! Observations wait in [`intake`] until every node has promised the time at which they are due, and are then decided
+//! one after another in event time ([`deciding`]); a cart is settled when every node that matters has passed the
+//! exit ([`settlement`]). [`state`] is the fold of the decisions.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
+use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
-use crate::checkout::session::{SessionId, Sessions};
-use crate::observation::{Committed, DeviceId, Item, NodeStatus, Stamp, Stamped, Watermark};
-use crate::store::{Definition, NodeName};
+use crate::checkout::session::SessionId;
+use crate::checkout::tracks::Tracks;
+use crate::observation::{
+    Committed, DeviceId, GateEvent, Item, NodeState, NodeStatus, Observation, Stamp, Stamped,
+    TrackId, Watermark,
+};
+use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
+
+mod deciding;
+mod intake;
+mod settlement;
+mod state;
+
+pub use state::{OpenReview, State};
 
 /// Something that the coordinator is told.
 #[derive(Clone, Debug)]
@@ -49,7 +66,7 @@ pub enum Input {
     },
     /// Wall time went on: limits and deadlines are looked at.
     Tick,
-    /// A recording without gates is over: whoever is inside has left.
+    /// A recording is over: whoever is inside has left, and nothing more will come.
     EndOfRecording,
 }
 
@@ -82,4 +99,304 @@ pub enum Effect {
     OpenGate { session: SessionId },
     /// Hand out a receipt.
     Receipt(Receipt),
+}
+
+/// What a track did that no decision says: rebuilt from its body segments after a restart.
+#[derive(Clone, Debug)]
+struct Visit {
+    last_seen: Timestamp,
+    /// The shelves that it came within reach of.
+    near: BTreeSet<ShelfId>,
+}
+
+/// The pure core.
+#[derive(Debug)]
+pub struct Coordinator {
+    definition: Arc<Definition>,
+    state: State,
+    intake: intake::Intake,
+    tracks: Tracks,
+    visits: BTreeMap<TrackId, Visit>,
+    devices: BTreeMap<DeviceId, Vec<u8>>,
+    /// Entry codes that were accepted, by time step: each is accepted once.
+    used_codes: BTreeSet<(u64, DeviceId)>,
+    /// Admitted sessions whose shopper has passed the gate but has no track yet, with the time of passing.
+    unbound: BTreeMap<SessionId, Option<Timestamp>>,
+    /// No node watches the gate: a session lasts from a track's first sight to its last.
+    gateless: bool,
+    /// Settled sessions whose hold is being released: asked once.
+    asked_to_void: BTreeSet<SessionId>,
+    /// After a restart: the shelves' changes that are decided already.
+    restored_changes: BTreeSet<Stamp>,
+    started_at: Option<Timestamp>,
+}
+
+impl Coordinator {
+    /// The coordinator of a store, with the nodes that take part (all of the definition's when live; those of the
+    /// recording in a replay).
+    pub fn new(definition: Arc<Definition>, nodes: &[NodeName]) -> Self {
+        let gateless = !nodes
+            .iter()
+            .any(|n| definition.layout.node(n).is_some_and(|n| n.watches_gate));
+        Coordinator {
+            state: State::new(definition.clone()),
+            intake: intake::Intake::new(nodes.iter().cloned()),
+            tracks: Tracks::default(),
+            visits: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            used_codes: BTreeSet::new(),
+            unbound: BTreeMap::new(),
+            gateless,
+            asked_to_void: BTreeSet::new(),
+            restored_changes: BTreeSet::new(),
+            started_at: None,
+            definition,
+        }
+    }
+
+    /// Applies a decision of the journal after a restart. All decisions come first, in their order, then
+    /// [`Coordinator::restore_observation`] for each accepted observation, then [`Coordinator::resume`].
+    pub fn restore_decision(&mut self, decision: &Decision) {
+        self.state.apply(decision);
+        match decision {
+            Decision::Quarantined { stamp, .. } => {
+                self.intake.note(stamp);
+            }
+            Decision::Attributed(attributed) => {
+                self.restored_changes.insert(attributed.change.clone());
+            }
+            Decision::PaymentRequested {
+                session,
+                request: PaymentRequest::Void { .. },
+                ..
+            } => {
+                self.asked_to_void.insert(session.clone());
+            }
+            Decision::ReceiptIssued { receipt } => {
+                self.asked_to_void.remove(&receipt.session);
+            }
+            Decision::SessionOpened { .. }
+            | Decision::EntryRefused { .. }
+            | Decision::TrackBound { .. }
+            | Decision::ReviewClosed { .. }
+            | Decision::SessionExited { .. }
+            | Decision::CartDrafted { .. }
+            | Decision::Settled { .. }
+            | Decision::PaymentRequested { .. }
+            | Decision::PaymentDecided { .. }
+            | Decision::NodeSilent { .. }
+            | Decision::NodeBack { .. }
+            | Decision::Gap { .. }
+            | Decision::FrontierAdvanced { .. } => {}
+        }
+    }
+
+    /// Takes back an accepted observation of the journal: what is decided is not decided again, the rest waits.
+    pub fn restore_observation(&mut self, stamped: Arc<Stamped>) {
+        if !self.intake.note(&stamped.stamp) {
+            return;
+        }
+        let due = intake::due_at(&stamped.observation);
+        let decided = match &stamped.observation {
+            Observation::Shelf(_) => self.restored_changes.contains(&stamped.stamp),
+            Observation::Body(segment) => {
+                self.tracks.insert(segment);
+                if due <= self.state.frontier && self.state.by_track.contains_key(&segment.track) {
+                    self.visited(segment);
+                }
+                due <= self.state.frontier
+            }
+            Observation::Gate(gate) => {
+                if let (true, GateEvent::CodeShown { code }) =
+                    (due <= self.state.frontier, &gate.event)
+                {
+                    let code = EntryCode::parse(code).ok();
+                    self.used_codes.extend(code.map(|c| (c.step, c.device)));
+                }
+                due <= self.state.frontier
+            }
+        };
+        if !decided {
+            self.intake.wait(stamped);
+        }
+    }
+
+    /// After a restart: asks again what had no answer, under the same keys, and tells nodes what is durable.
+    pub fn resume(&mut self, out: &mut Vec<Output>) {
+        self.restore_visits();
+        for session in self
+            .state
+            .active
+            .iter()
+            .filter_map(|id| self.state.sessions.get(id))
+        {
+            if let Some((key, request)) = session.payment.unanswered() {
+                let pay = Effect::Pay {
+                    session: session.id.clone(),
+                    key: key.clone(),
+                    request: request.clone(),
+                };
+                out.push(Output::Effect(pay));
+            }
+        }
+        out.extend(
+            self.intake
+                .outboxes()
+                .map(|(node, outbox, sequence)| commit(node, outbox, sequence)),
+        );
+    }
+
+    /// Takes one input at wall time `now`; what follows is added to `out`, in order.
+    pub fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>) {
+        self.started_at.get_or_insert(now);
+        match input {
+            Input::Observation(stamped) => self.observe(stamped, now, out),
+            Input::Undecodable { stamp, reason } => {
+                if self.intake.note(&stamp) {
+                    self.decide(
+                        Decision::Quarantined {
+                            stamp: stamp.clone(),
+                            reason,
+                        },
+                        out,
+                    );
+                    self.intake.settle_promises();
+                }
+                self.acknowledge(&stamp, out);
+            }
+            Input::Watermark(watermark) => {
+                self.hear(&watermark.node, now, out);
+                self.intake.promised(watermark);
+                self.advance(out);
+            }
+            Input::Status(status) => match status.state {
+                NodeState::Online => self.hear(&status.node, now, out),
+                // The limit on silence decides, so that a short reconnection harms nobody.
+                NodeState::Offline => {}
+            },
+            Input::DeviceEnrolled { device, key } => {
+                self.devices.insert(device, key);
+            }
+            Input::DeviceRevoked { device } => {
+                self.devices.remove(&device);
+            }
+            Input::Payment {
+                session,
+                key,
+                outcome,
+            } => self.paid(&session, key, outcome, out),
+            Input::Verdict {
+                review,
+                by,
+                session,
+                items,
+            } => {
+                if self.state.reviews.contains_key(&review) {
+                    let at = self.state.frontier;
+                    self.decide(
+                        Decision::ReviewClosed {
+                            review,
+                            at,
+                            by,
+                            session,
+                            items,
+                        },
+                        out,
+                    );
+                    self.advance(out);
+                }
+            }
+            Input::Tick => self.look_for_silence(now, out),
+            Input::EndOfRecording => self.end_recording(out),
+        }
+    }
+
+    /// The state as decided.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The store that this is the coordinator of.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    /// The nodes that take part: last sign of life (wall time) and promised event time.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeName, Option<Timestamp>, Option<Timestamp>)> {
+        self.intake.nodes()
+    }
+
+    /// Applies a decision and hands it to the journal.
+    fn decide(&mut self, decision: Decision, out: &mut Vec<Output>) {
+        self.state.apply(&decision);
+        out.push(Output::Decide(decision));
+    }
+
+    fn observe(&mut self, stamped: Arc<Stamped>, now: Timestamp, out: &mut Vec<Output>) {
+        let stamp = stamped.stamp.clone();
+        self.hear(&stamp.node, now, out);
+        if self.intake.note(&stamp) {
+            out.push(Output::Accept(stamped.clone()));
+            self.take_in(stamped);
+            self.intake.settle_promises();
+            self.advance(out);
+        }
+        self.acknowledge(&stamp, out);
+    }
+
+    /// Lets a new observation wait; poses are there for attribution at once, which looks only at what is promised.
+    fn take_in(&mut self, stamped: Arc<Stamped>) {
+        if let Observation::Body(segment) = &stamped.observation {
+            self.tracks.insert(segment);
+        }
+        self.intake.wait(stamped);
+    }
+
+    fn acknowledge(&self, stamp: &Stamp, out: &mut Vec<Output>) {
+        out.push(commit(
+            &stamp.node,
+            &stamp.outbox,
+            self.intake.contiguous(&stamp.node, &stamp.outbox),
+        ));
+    }
+
+    fn hear(&mut self, node: &NodeName, now: Timestamp, out: &mut Vec<Output>) {
+        self.intake.heard(node, now);
+        if self.state.silent.contains_key(node) {
+            self.decide(
+                Decision::NodeBack {
+                    node: node.clone(),
+                    at: now,
+                },
+                out,
+            );
+        }
+    }
+
+    /// Declares nodes silent that have not been heard of for too long.
+    fn look_for_silence(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let limit_s = self.definition.policy.node_silent_s;
+        let since = |heard: Option<Timestamp>| heard.or(self.started_at).unwrap_or(now);
+        let silent: Vec<(NodeName, Timestamp)> = (self.intake.nodes())
+            .map(|(node, heard, _)| (node.clone(), since(heard)))
+            .filter(|(node, at)| {
+                now.seconds_since(*at) > limit_s && !self.state.silent.contains_key(node)
+            })
+            .collect();
+        for (node, since) in silent {
+            self.decide(Decision::NodeSilent { node, since }, out);
+        }
+        self.advance(out);
+    }
+}
+
+fn commit(node: &NodeName, outbox: &crate::observation::OutboxId, sequence: u64) -> Output {
+    let committed = Committed {
+        outbox: outbox.clone(),
+        sequence,
+    };
+    Output::Effect(Effect::Commit {
+        node: node.clone(),
+        committed,
+    })
 }

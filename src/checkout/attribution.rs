@@ -8,6 +8,8 @@
 //! the head where no hand was seen. The likelihood comes from the node; for what the node did not consider (a
 //! product from another shelf that is put back here) it is computed by the same function.
 
+use std::collections::BTreeSet;
+
 use super::session::{Session, SessionState, Sessions};
 use super::tracks::Tracks;
 use crate::observation::{ChangeKind, Item, PlateChange, ShelfObservation};
@@ -65,6 +67,8 @@ pub struct Explained {
     pub who: Option<SessionId>,
     pub what: What,
     pub probability: f64,
+    /// The change is something foreign that was put down here, and is being taken away.
+    pub leaves_again: bool,
 }
 
 /// What attribution looks at besides the change itself.
@@ -72,6 +76,8 @@ pub struct Explained {
 pub struct Evidence<'a> {
     pub definition: &'a Definition,
     pub sessions: &'a Sessions,
+    /// The sessions that can have done it: those that are not closed.
+    pub active: &'a BTreeSet<SessionId>,
     pub tracks: &'a Tracks,
     pub misplaced: &'a Misplaced,
 }
@@ -82,33 +88,81 @@ pub fn explain(evidence: Evidence<'_>, change: &ShelfObservation) -> Vec<Explain
     let place = Place::of(evidence.definition, change.shelf, &change.plates);
     let takes = match change.kind {
         ChangeKind::Take => take_candidates(evidence, change),
-        ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure | ChangeKind::Touch => Vec::new(),
+        ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure | ChangeKind::Touch => {
+            Vec::new()
+        }
     };
-    for session in evidence.sessions.values() {
-        let Some(reach) = place.as_ref().and_then(|p| reach(evidence.tracks, session, p, change.peak)) else { continue };
+    for session in evidence
+        .active
+        .iter()
+        .filter_map(|id| evidence.sessions.get(id))
+    {
+        let Some(reach) = place
+            .as_ref()
+            .and_then(|p| reach(evidence.tracks, session, p, change.peak))
+        else {
+            continue;
+        };
         let candidates = match change.kind {
             ChangeKind::Take => takes.clone(),
-            ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => put_candidates(evidence, session, change),
+            ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => {
+                put_candidates(evidence, session, change)
+            }
             ChangeKind::Touch => Vec::new(),
         };
-        weighed.extend(candidates.into_iter().map(|(log, what)| (log + reach, Some(session.id.clone()), what)));
+        weighed.extend(
+            candidates
+                .into_iter()
+                .map(|(log, what)| (log + reach, Some(session.id.clone()), what)),
+        );
     }
     let nobody = match change.kind {
         ChangeKind::Take => takes,
-        ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => vec![(foreign_log(evidence, change), What::Foreign)],
+        ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => {
+            vec![(foreign_log(evidence, change), What::Foreign)]
+        }
         ChangeKind::Touch => Vec::new(),
     };
-    weighed.extend(nobody.into_iter().map(|(log, what)| (log + NOBODY.ln(), None, what)));
-    normalised(weighed)
+    weighed.extend(
+        nobody
+            .into_iter()
+            .map(|(log, what)| (log + NOBODY.ln(), None, what)),
+    );
+    let leaves_again =
+        change.kind == ChangeKind::Take && left_here(evidence, change) > anything_log();
+    normalised(weighed, leaves_again)
 }
 
-fn normalised(mut weighed: Vec<(f64, Option<SessionId>, What)>) -> Vec<Explained> {
-    let best = weighed.iter().map(|w| w.0).fold(f64::NEG_INFINITY, f64::max);
+/// Turns log weights into probabilities; equal explanations are one.
+fn normalised(
+    mut weighed: Vec<(f64, Option<SessionId>, What)>,
+    leaves_again: bool,
+) -> Vec<Explained> {
+    let best = weighed
+        .iter()
+        .map(|w| w.0)
+        .fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = weighed.iter().map(|w| (w.0 - best).exp()).sum();
-    weighed.sort_by(|a, b| b.0.total_cmp(&a.0));
-    (weighed.into_iter().take(HYPOTHESES_MAX))
-        .map(|(log, who, what)| Explained { who, what, probability: (log - best).exp() / sum })
-        .collect()
+    weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let mut out: Vec<Explained> = Vec::new();
+    for (log, who, what) in weighed {
+        let probability = (log - best).exp() / sum;
+        match out.iter_mut().find(|e| e.who == who && e.what == what) {
+            Some(same) => same.probability += probability,
+            None => {
+                let leaves_again = leaves_again && what == What::Foreign;
+                out.push(Explained {
+                    who,
+                    what,
+                    probability,
+                    leaves_again,
+                });
+            }
+        }
+    }
+    out.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    out.truncate(HYPOTHESES_MAX);
+    out
 }
 
 /// Where a change happened: a box that a hand must reach into.
@@ -125,12 +179,28 @@ impl Place {
         let changed = plates.filter(|p| changes.iter().any(|c| c.plate == p.id.plate));
         changed
             .map(|p| Place {
-                low: Point { x: p.front.x - p.width_m / 2.0, y: p.front.y - 0.06, z: p.front.z - 0.02 },
-                high: Point { x: p.front.x + p.width_m / 2.0, y: p.front.y + 0.4, z: p.front.z + 0.25 },
+                low: Point {
+                    x: p.front.x - p.width_m / 2.0,
+                    y: p.front.y - 0.06,
+                    z: p.front.z - 0.02,
+                },
+                high: Point {
+                    x: p.front.x + p.width_m / 2.0,
+                    y: p.front.y + 0.4,
+                    z: p.front.z + 0.25,
+                },
             })
             .reduce(|a, b| Place {
-                low: Point { x: a.low.x.min(b.low.x), y: a.low.y.min(b.low.y), z: a.low.z.min(b.low.z) },
-                high: Point { x: a.high.x.max(b.high.x), y: a.high.y.max(b.high.y), z: a.high.z.max(b.high.z) },
+                low: Point {
+                    x: a.low.x.min(b.low.x),
+                    y: a.low.y.min(b.low.y),
+                    z: a.low.z.min(b.low.z),
+                },
+                high: Point {
+                    x: a.high.x.max(b.high.x),
+                    y: a.high.y.max(b.high.y),
+                    z: a.high.z.max(b.high.z),
+                },
             })
     }
 
@@ -162,17 +232,29 @@ fn reach(tracks: &Tracks, session: &Session, place: &Place, peak: Timestamp) -> 
         SessionState::Settled | SessionState::Closed => return None,
     }
     let track = session.track.as_ref()?;
-    let (from, to) = (peak.plus_seconds(-REACH_WINDOW_S), peak.plus_seconds(REACH_WINDOW_S));
+    let (from, to) = (
+        peak.plus_seconds(-REACH_WINDOW_S),
+        peak.plus_seconds(REACH_WINDOW_S),
+    );
     let (mut hands, mut heads) = (Vec::new(), Vec::new());
     for pose in tracks.window(track, from, to) {
-        hands.extend(pose.hands.iter().map(|h| place.distance(&h.place)).reduce(f64::min));
+        hands.extend(
+            pose.hands
+                .iter()
+                .map(|h| place.distance(&h.place))
+                .reduce(f64::min),
+        );
         heads.extend(pose.head.iter().map(|h| place.distance_on_floor(&h.place)));
     }
     let mean = |v: &[f64]| (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64);
     if let Some(distance) = mean(&hands) {
         let near = (-0.5 * (distance / HAND_SIGMA_M).powi(2)).exp();
         let astray = (-distance / HAND_OUTLIER.1).exp();
-        return Some(((1.0 - HAND_OUTLIER.0) * near + HAND_OUTLIER.0 * astray).max(1e-30).ln());
+        return Some(
+            ((1.0 - HAND_OUTLIER.0) * near + HAND_OUTLIER.0 * astray)
+                .max(1e-30)
+                .ln(),
+        );
     }
     let distance = mean(&heads)?;
     let off = ((distance - HEAD_M.0) / HEAD_M.1).max(0.0);
@@ -188,16 +270,36 @@ fn take_candidates(evidence: Evidence<'_>, change: &ShelfObservation) -> Vec<(f6
     let mut out: Vec<(f64, What)> = Vec::new();
     for likelihood in &change.likelihoods {
         let prior: f64 = (likelihood.items.iter())
-            .map(|item| location_log(evidence.definition, change, &item.product) + quantity_log(item.quantity))
+            .map(|item| {
+                location_log(evidence.definition, change, &item.product)
+                    + quantity_log(item.quantity)
+            })
             .sum();
-        out.push((likelihood.log_likelihood_milli as f64 / 1e3 + prior, What::Items(likelihood.items.clone())));
+        out.push((
+            likelihood.log_likelihood_milli as f64 / 1e3 + prior,
+            What::Items(likelihood.items.clone()),
+        ));
     }
     let (grams, sigma) = item_match::total(&change.plates);
     let share = item_match::log_share(grams, change.plates.len());
     for (plate, id) in &evidence.misplaced.items {
-        let here = plate.shelf == change.shelf && change.plates.iter().any(|c| c.plate.abs_diff(plate.plate) <= 1);
-        let Some(product) = evidence.definition.catalogue.get(id.as_str()).filter(|_| here) else { continue };
-        let item = Item { product: id.clone(), quantity: 1 };
+        let here = plate.shelf == change.shelf
+            && change
+                .plates
+                .iter()
+                .any(|c| c.plate.abs_diff(plate.plate) <= 1);
+        let Some(product) = evidence
+            .definition
+            .catalogue
+            .get(id.as_str())
+            .filter(|_| here)
+        else {
+            continue;
+        };
+        let item = Item {
+            product: id.clone(),
+            quantity: 1,
+        };
         let log = item_match::log_likelihood(grams, sigma, product, 1) + share + (0.3_f64).ln();
         out.push((log, What::Items(vec![item])));
     }
@@ -210,8 +312,14 @@ fn location_log(definition: &Definition, change: &ShelfObservation, product: &Pr
     let all: f64 = change.plates.iter().map(|c| c.delta_mg.grams().abs()).sum();
     let near = |plate: u16, reach: u16| {
         (plate.saturating_sub(reach)..=plate + reach).any(|plate| {
-            let id = PlateId { shelf: change.shelf, plate };
-            definition.planogram.on_plate(id).any(|f| f.product == *product)
+            let id = PlateId {
+                shelf: change.shelf,
+                plate,
+            };
+            definition
+                .planogram
+                .on_plate(id)
+                .any(|f| f.product == *product)
         })
     };
     let weight: f64 = (change.plates.iter())
@@ -230,22 +338,36 @@ fn location_log(definition: &Definition, change: &ShelfObservation, product: &Pr
 }
 
 /// What a shopper can have put back: items that they have, or something foreign.
-fn put_candidates(evidence: Evidence<'_>, session: &Session, change: &ShelfObservation) -> Vec<(f64, What)> {
+fn put_candidates(
+    evidence: Evidence<'_>,
+    session: &Session,
+    change: &ShelfObservation,
+) -> Vec<(f64, What)> {
     let (grams, sigma) = item_match::total(&change.plates);
     let share = item_match::log_share(grams, change.plates.len());
     let mut out = Vec::new();
     for (id, held) in session.cart.lines() {
-        let Some(product) = evidence.definition.catalogue.get(id.as_str()) else { continue };
+        let Some(product) = evidence.definition.catalogue.get(id.as_str()) else {
+            continue;
+        };
         let own = location_log(evidence.definition, change, id) > BESIDE.ln() - 1e-9;
         let place = if own { PUT_OWN } else { PUT_ELSEWHERE };
         for quantity in 1..=held.quantity.min(item_match::QUANTITY_MAX) {
             // The cart knows what its units weighed when they were taken: they weigh the same when they come back.
             let weighed = held.mass.grams() / f64::from(held.quantity) * f64::from(quantity);
-            let remembered = -0.5 * ((grams.abs() - weighed) / (sigma * 1.5).hypot(0.01 * weighed + 0.5)).powi(2);
+            let remembered = -0.5
+                * ((grams.abs() - weighed) / (sigma * 1.5).hypot(0.01 * weighed + 0.5)).powi(2);
             let nominal = item_match::log_likelihood(grams, sigma, product, quantity);
             // The remembered weight only ever argues against: at most as strongly as a misread take would justify.
-            let log = nominal + remembered.max(-4.0) * 0.5 + share + place.ln() + quantity_log(quantity);
-            out.push((log, What::Items(vec![Item { product: id.clone(), quantity }])));
+            let log =
+                nominal + remembered.max(-4.0) * 0.5 + share + place.ln() + quantity_log(quantity);
+            out.push((
+                log,
+                What::Items(vec![Item {
+                    product: id.clone(),
+                    quantity,
+                }]),
+            ));
         }
     }
     out.push((foreign_log(evidence, change), What::Foreign));
@@ -254,20 +376,32 @@ fn put_candidates(evidence: Evidence<'_>, session: &Session, change: &ShelfObser
 
 /// Something that is no product: more likely where such a thing of that mass was left.
 fn foreign_log(evidence: Evidence<'_>, change: &ShelfObservation) -> f64 {
+    let (grams, _) = item_match::total(&change.plates);
+    item_match::log_share(grams, change.plates.len())
+        + anything_log().max(left_here(evidence, change))
+}
+
+/// Any mass is as good as any other.
+fn anything_log() -> f64 {
+    (FOREIGN.0 / FOREIGN.1).ln()
+}
+
+/// Log-likelihood that a foreign thing which was put down here is what leaves.
+fn left_here(evidence: Evidence<'_>, change: &ShelfObservation) -> f64 {
     let (grams, sigma) = item_match::total(&change.plates);
-    let share = item_match::log_share(grams, change.plates.len());
-    let anything = (FOREIGN.0 / FOREIGN.1).ln();
-    let left_here = (evidence.misplaced.foreign.iter())
+    (evidence.misplaced.foreign.iter())
         .filter(|(plate, _)| {
             change.kind == ChangeKind::Take
                 && plate.shelf == change.shelf
-                && change.plates.iter().any(|c| c.plate.abs_diff(plate.plate) <= 1)
+                && change
+                    .plates
+                    .iter()
+                    .any(|c| c.plate.abs_diff(plate.plate) <= 1)
         })
         .map(|(_, mass)| {
             let spread = (2.0 * sigma).max(0.02 * mass.grams()).max(3.0);
             let residual = (grams.abs() - mass.grams()) / spread;
             -0.5 * residual * residual - (spread * std::f64::consts::TAU.sqrt()).ln()
         })
-        .fold(f64::NEG_INFINITY, f64::max);
-    share + anything.max(left_here)
+        .fold(f64::NEG_INFINITY, f64::max)
 }

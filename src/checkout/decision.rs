@@ -49,7 +49,11 @@ pub enum Decision {
     /// The shopper has left; what counts are changes before this.
     SessionExited { session: SessionId, at: Timestamp },
     /// The shopper has left, and the cart can't be final yet.
-    CartDrafted { session: SessionId, at: Timestamp, reason: String },
+    CartDrafted {
+        session: SessionId,
+        at: Timestamp,
+        reason: String,
+    },
     /// The cart is final: every node that matters has passed the exit time.
     Settled {
         session: SessionId,

@@ -33,10 +33,18 @@ impl Tracks {
     }
 
     /// The poses of a track between two times, both included.
-    pub fn window(&self, track: &TrackId, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &Pose> {
+    pub fn window(
+        &self,
+        track: &TrackId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = &Pose> {
         let poses = self.poses.get(track);
         let start = poses.map_or(0, |p| p.partition_point(|pose| pose.at < from));
-        poses.into_iter().flat_map(move |p| p.range(start..)).take_while(move |pose| pose.at <= to)
+        poses
+            .into_iter()
+            .flat_map(move |p| p.range(start..))
+            .take_while(move |pose| pose.at <= to)
     }
 
     /// Where a track's head (or, unseen, a hand) was nearest to `at`, within `within_s` seconds.
@@ -77,12 +85,21 @@ mod tests {
             track: "t".into(),
             start: Timestamp(from),
             end: Timestamp(from + 2),
-            poses: (from..from + 3).map(|t| Pose { at: Timestamp(t), head: None, hands: vec![] }).collect(),
+            poses: (from..from + 3)
+                .map(|t| Pose {
+                    at: Timestamp(t),
+                    head: None,
+                    hands: vec![],
+                })
+                .collect(),
         };
         let times = |order: &[i64]| {
             let mut tracks = Tracks::default();
             order.iter().for_each(|&from| tracks.insert(&segment(from)));
-            tracks.window(&"t".into(), Timestamp(1), Timestamp(7)).map(|p| p.at.0).collect::<Vec<_>>()
+            tracks
+                .window(&"t".into(), Timestamp(1), Timestamp(7))
+                .map(|p| p.at.0)
+                .collect::<Vec<_>>()
         };
         assert_eq!(times(&[0, 3, 6]), times(&[6, 0, 3, 0, 6]));
         assert_eq!(times(&[0, 3, 6]), [1, 2, 3, 4, 5, 6, 7]);

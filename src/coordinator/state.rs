@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::checkout::attribution::Misplaced;
 use crate::checkout::cart::Cart;
-use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest, ReviewId};
-use crate::checkout::payment::{Authorisation, PaymentOutcome, PaymentState};
+use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId};
+use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
 use crate::observation::{ChangeKind, TrackId};
 use crate::store::{Definition, NodeName, PlateId};
-use crate::units::{Money, Timestamp};
+use crate::units::{Milligrams, Timestamp};
 
 /// A hypothesis below this share of probability does not make a cart wait for a review, parts in a million.
 const INVOLVED_PPM: u32 = 50_000;
@@ -58,7 +58,12 @@ impl State {
     /// Applies one decision.
     pub fn apply(&mut self, decision: &Decision) {
         match decision {
-            Decision::SessionOpened { session, at, device, track } => {
+            Decision::SessionOpened {
+                session,
+                at,
+                device,
+                track,
+            } => {
                 self.active.insert(session.clone());
                 if let Some(track) = track {
                     self.by_track.insert(track.clone(), session.clone());
@@ -82,22 +87,37 @@ impl State {
                 self.with(session, |s| s.track = Some(track.clone()));
             }
             Decision::Attributed(attributed) => self.attribute(attributed),
-            Decision::ReviewClosed { review, session, items, .. } => self.close_review(review, session.as_ref(), items),
+            Decision::ReviewClosed {
+                review,
+                session,
+                items,
+                ..
+            } => self.close_review(review, session.as_ref(), items),
             Decision::SessionExited { session, at } => self.with(session, |s| {
                 s.exited_at = Some(*at);
                 s.state = SessionState::Leaving;
             }),
-            Decision::CartDrafted { session, .. } => self.with(session, |s| s.state = SessionState::Draft),
-            Decision::Settled { session, .. } => self.with(session, |s| s.state = SessionState::Settled),
-            Decision::PaymentRequested { session, key, request, .. } => self.with(session, |s| {
-                s.payment = PaymentState::Asked {
-                    key: key.clone(),
-                    request: request.clone(),
-                    before: held(&s.payment),
-                };
-            }),
-            Decision::PaymentDecided { session, outcome, .. } => {
-                self.with(session, |s| s.payment = answered(&s.payment, outcome));
+            Decision::CartDrafted { session, .. } => {
+                self.with(session, |s| s.state = SessionState::Draft)
+            }
+            Decision::Settled { session, .. } => {
+                self.with(session, |s| s.state = SessionState::Settled)
+            }
+            Decision::PaymentRequested {
+                session,
+                key,
+                request,
+                ..
+            } => {
+                self.pay(session, PaymentEvent::Requested { key, request });
+            }
+            Decision::PaymentDecided {
+                session,
+                key,
+                outcome,
+                ..
+            } => {
+                self.pay(session, PaymentEvent::Decided { key, outcome });
             }
             Decision::ReceiptIssued { receipt } => {
                 self.active.remove(&receipt.session);
@@ -126,20 +146,38 @@ impl State {
         }
     }
 
+    /// A step of a payment. The core only makes steps that are possible; anything else is our bug, and changes nothing.
+    fn pay(&mut self, session: &SessionId, event: PaymentEvent<'_>) {
+        self.with(session, |s| match s.payment.apply(event) {
+            Ok(next) => s.payment = next,
+            Err(impossible) => debug_assert!(false, "session {}: {impossible}", s.id),
+        });
+    }
+
     fn attribute(&mut self, attributed: &Attributed) {
-        let Some(first) = attributed.hypotheses.first() else { return };
+        let Some(first) = attributed.hypotheses.first() else {
+            return;
+        };
         match &attributed.verdict {
             AttributionVerdict::Accepted => {
                 self.move_items(attributed, first.session.as_ref(), first);
                 self.move_misplaced(attributed, first);
             }
             AttributionVerdict::Review { review, reason } => {
-                let open = OpenReview { change: attributed.clone(), reason: reason.clone() };
+                let open = OpenReview {
+                    change: attributed.clone(),
+                    reason: reason.clone(),
+                };
                 self.reviews.insert(review.clone(), open);
                 for hypothesis in involved(attributed) {
-                    let Some(session) = &hypothesis.session else { continue };
+                    let Some(session) = &hypothesis.session else {
+                        continue;
+                    };
                     self.with(session, |s| {
-                        s.cart.reviews.entry(review.clone()).or_insert_with(|| hypothesis.items.clone());
+                        s.cart
+                            .reviews
+                            .entry(review.clone())
+                            .or_insert_with(|| hypothesis.items.clone());
                     });
                 }
             }
@@ -149,18 +187,34 @@ impl State {
 
     /// Moves items between the shelf and a session's cart.
     fn move_items(&mut self, change: &Attributed, session: Option<&SessionId>, what: &Hypothesis) {
-        let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) else { return };
+        let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) else {
+            return;
+        };
         match change.kind {
-            ChangeKind::Take => session.cart.take(&what.items, change.delta_mg, &self.definition.catalogue),
-            ChangeKind::Put => session.cart.put_back(&what.items, change.delta_mg, &self.definition.catalogue),
+            ChangeKind::Take => {
+                session
+                    .cart
+                    .take(&what.items, change.delta_mg, &self.definition.catalogue)
+            }
+            ChangeKind::Put => {
+                session
+                    .cart
+                    .put_back(&what.items, change.delta_mg, &self.definition.catalogue)
+            }
             ChangeKind::Touch | ChangeKind::Foreign | ChangeKind::Unsure => {}
         }
     }
 
     /// Remembers what was put where it does not belong, and forgets it when it leaves.
     fn move_misplaced(&mut self, change: &Attributed, what: &Hypothesis) {
-        let Some(plate) = change.plates.first().map(|&plate| PlateId { shelf: change.shelf, plate }) else { return };
-        let near = |other: &PlateId| other.shelf == plate.shelf && other.plate.abs_diff(plate.plate) <= 1;
+        let Some(plate) = change.plates.first().map(|&plate| PlateId {
+            shelf: change.shelf,
+            plate,
+        }) else {
+            return;
+        };
+        let near =
+            |other: &PlateId| other.shelf == plate.shelf && other.plate.abs_diff(plate.plate) <= 1;
         match (change.kind, what.items.is_empty()) {
             (ChangeKind::Put, true) | (ChangeKind::Foreign, _) => {
                 self.misplaced.foreign.push((plate, change.delta_mg));
@@ -170,7 +224,7 @@ impl State {
                 }
             }
             (ChangeKind::Take, true) => {
-                let mass = |m: crate::units::Milligrams| (m.abs() - change.delta_mg.abs()).abs();
+                let mass = |m: Milligrams| (m.abs() - change.delta_mg.abs()).abs();
                 let gone = (self.misplaced.foreign.iter().enumerate())
                     .filter(|(_, (other, _))| near(other))
                     .min_by_key(|(_, (_, m))| mass(*m))
@@ -182,12 +236,20 @@ impl State {
             (ChangeKind::Put, false) => {
                 for item in &what.items {
                     let at_home = change.plates.iter().any(|&p| {
-                        let id = PlateId { shelf: change.shelf, plate: p };
-                        self.definition.planogram.on_plate(id).any(|f| f.product == item.product)
+                        let id = PlateId {
+                            shelf: change.shelf,
+                            plate: p,
+                        };
+                        self.definition
+                            .planogram
+                            .on_plate(id)
+                            .any(|f| f.product == item.product)
                     });
                     if !at_home {
                         let units = item.quantity.min(64) as usize;
-                        self.misplaced.items.extend(std::iter::repeat_n((plate, item.product.clone()), units));
+                        self.misplaced
+                            .items
+                            .extend(std::iter::repeat_n((plate, item.product.clone()), units));
                     }
                 }
                 let excess = self.misplaced.items.len().saturating_sub(1024);
@@ -196,7 +258,11 @@ impl State {
             (ChangeKind::Take, false) => {
                 for item in &what.items {
                     for _ in 0..item.quantity {
-                        let found = self.misplaced.items.iter().position(|(p, id)| near(p) && *id == item.product);
+                        let found = self
+                            .misplaced
+                            .items
+                            .iter()
+                            .position(|(p, id)| near(p) && *id == item.product);
                         let Some(index) = found else { break };
                         self.misplaced.items.remove(index);
                     }
@@ -206,22 +272,38 @@ impl State {
         }
     }
 
-    fn close_review(&mut self, review: &ReviewId, session: Option<&SessionId>, items: &[crate::observation::Item]) {
-        let Some(open) = self.reviews.remove(review) else { return };
+    fn close_review(
+        &mut self,
+        review: &ReviewId,
+        session: Option<&SessionId>,
+        items: &[crate::observation::Item],
+    ) {
+        let Some(open) = self.reviews.remove(review) else {
+            return;
+        };
         for hypothesis in involved(&open.change) {
-            let Some(session) = &hypothesis.session else { continue };
+            let Some(session) = &hypothesis.session else {
+                continue;
+            };
             self.with(session, |s| {
                 s.cart.reviews.remove(review);
             });
         }
-        let decided = Hypothesis { session: session.cloned(), items: items.to_vec(), probability_ppm: 1_000_000 };
+        let decided = Hypothesis {
+            session: session.cloned(),
+            items: items.to_vec(),
+            probability_ppm: 1_000_000,
+        };
         if !items.is_empty() {
             self.move_items(&open.change, session, &decided);
         }
     }
 
     /// The sessions that a review keeps waiting.
-    pub fn reviewed_sessions<'a>(&self, change: &'a Attributed) -> impl Iterator<Item = &'a SessionId> + use<'a> {
+    pub fn reviewed_sessions<'a>(
+        &self,
+        change: &'a Attributed,
+    ) -> impl Iterator<Item = &'a SessionId> + use<'a> {
         involved(change).filter_map(|h| h.session.as_ref())
     }
 }
@@ -232,38 +314,4 @@ fn involved(change: &Attributed) -> impl Iterator<Item = &Hypothesis> {
         .filter(|(index, h)| *index == 0 || h.probability_ppm >= INVOLVED_PPM)
         .filter(move |(_, h)| seen.insert(h.session.as_ref()))
         .map(|(_, h)| h)
-}
-
-fn held(payment: &PaymentState) -> Option<Authorisation> {
-    match payment {
-        PaymentState::Authorised(authorisation) => Some(authorisation.clone()),
-        PaymentState::Asked { before, .. } => before.clone(),
-        PaymentState::Captured { authorisation, amount, .. } => {
-            Some(Authorisation { id: authorisation.clone(), amount: *amount })
-        }
-        PaymentState::None | PaymentState::Refused { .. } | PaymentState::Voided | PaymentState::Owed { .. } => None,
-    }
-}
-
-fn answered(payment: &PaymentState, outcome: &PaymentOutcome) -> PaymentState {
-    let PaymentState::Asked { request, .. } = payment else { return payment.clone() };
-    match (request, outcome) {
-        (PaymentRequest::Authorise { amount }, PaymentOutcome::Done { authorisation }) => {
-            PaymentState::Authorised(Authorisation { id: authorisation.clone(), amount: *amount })
-        }
-        (PaymentRequest::Authorise { .. }, PaymentOutcome::Declined { reason }) => {
-            PaymentState::Refused { reason: reason.clone() }
-        }
-        (PaymentRequest::Capture { authorisation, amount }, PaymentOutcome::Done { .. }) => PaymentState::Captured {
-            authorisation: authorisation.clone(),
-            amount: *amount,
-            refunded: Money::new(0, amount.currency),
-        },
-        (PaymentRequest::Capture { amount, .. }, PaymentOutcome::Declined { reason }) => {
-            PaymentState::Owed { amount: *amount, reason: reason.clone() }
-        }
-        // A void that is refused leaves a hold that lapses by itself: nothing is owed either way.
-        (PaymentRequest::Void { .. }, _) => PaymentState::Voided,
-        (PaymentRequest::Refund { .. }, _) => payment.clone(),
-    }
 }

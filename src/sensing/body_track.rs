@@ -32,8 +32,12 @@ impl Segmenter {
                     segment.poses.push(pose.clone());
                 }
                 None => {
-                    let segment =
-                        BodySegment { track: track.clone(), start: pose.at, end: pose.at, poses: vec![pose.clone()] };
+                    let segment = BodySegment {
+                        track: track.clone(),
+                        start: pose.at,
+                        end: pose.at,
+                        poses: vec![pose.clone()],
+                    };
                     self.open.insert(track.clone(), segment);
                 }
             }
@@ -69,7 +73,11 @@ mod tests {
     use super::*;
 
     fn pose(ms: i64) -> Pose {
-        Pose { at: Timestamp(ms * 1000), head: None, hands: Vec::new() }
+        Pose {
+            at: Timestamp(ms * 1000),
+            head: None,
+            hands: Vec::new(),
+        }
     }
 
     #[test]
@@ -80,11 +88,18 @@ mod tests {
         for ms in (0..1000).step_by(66) {
             segmenter.push(Timestamp(ms * 1000), &[("a".into(), pose(ms))], &mut out);
             let oldest_to_come = segmenter.promise().unwrap();
-            assert!(out.iter().all(|s| s.start <= oldest_to_come || segmenter.open.is_empty()));
+            assert!(
+                out.iter()
+                    .all(|s| s.start <= oldest_to_come || segmenter.open.is_empty())
+            );
         }
         assert_eq!(out.len(), 1);
         segmenter.push(Timestamp(1_500_000), &[], &mut out);
-        assert_eq!(out.len(), 2, "a body that is not seen any more ends its segment");
+        assert_eq!(
+            out.len(),
+            2,
+            "a body that is not seen any more ends its segment"
+        );
         let poses: usize = out.iter().map(|s| s.poses.len()).sum();
         assert_eq!(poses, 16);
         assert_eq!(segmenter.promise(), Some(Timestamp(1_500_000)));

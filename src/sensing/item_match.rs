@@ -24,7 +24,8 @@ pub fn log_likelihood(grams: f64, sigma: f64, product: &Product, quantity: u32) 
     let unit = product.weight.grams();
     let expected = unit * f64::from(quantity);
     let spread = (UNIT_SPREAD.0 * unit).max(UNIT_SPREAD.1);
-    let variance = sigma * sigma + f64::from(quantity) * spread * spread + (GAIN_SPREAD * expected).powi(2);
+    let variance =
+        sigma * sigma + f64::from(quantity) * spread * spread + (GAIN_SPREAD * expected).powi(2);
     let residual = grams.abs() - expected;
     -0.5 * (residual * residual / variance + (std::f64::consts::TAU * variance).ln())
 }
@@ -36,18 +37,37 @@ pub fn log_share(grams: f64, plates: usize) -> f64 {
 
 /// Log-likelihoods of what a change on `shelf` can have been, best first, at most [`LIKELIHOODS_MAX`]: each product
 /// with a facing on that shelf, and pairs of products that stand on different ones of the changed plates.
-pub fn likelihoods(definition: &Definition, shelf: ShelfId, changes: &[PlateChange]) -> Vec<ItemLikelihood> {
+pub fn likelihoods(
+    definition: &Definition,
+    shelf: ShelfId,
+    changes: &[PlateChange],
+) -> Vec<ItemLikelihood> {
     let mut found: Vec<(f64, Vec<Item>)> = Vec::new();
-    let mut products: Vec<usize> = definition.layout.shelves.get(&shelf).map_or_else(Vec::new, |s| {
-        s.plates.iter().flat_map(|p| definition.planogram.on_plate(p.id)).map(|f| f.product_index).collect()
-    });
+    let mut products: Vec<usize> =
+        definition
+            .layout
+            .shelves
+            .get(&shelf)
+            .map_or_else(Vec::new, |s| {
+                s.plates
+                    .iter()
+                    .flat_map(|p| definition.planogram.on_plate(p.id))
+                    .map(|f| f.product_index)
+                    .collect()
+            });
     products.sort_unstable();
     products.dedup();
     let share = log_share(total(changes).0, changes.len());
     for &index in &products {
         let product = &definition.catalogue.products()[index];
         for (quantity, log) in by_quantity(changes, product) {
-            found.push((log + share, vec![Item { product: product.id.clone(), quantity }]));
+            found.push((
+                log + share,
+                vec![Item {
+                    product: product.id.clone(),
+                    quantity,
+                }],
+            ));
         }
     }
     found.extend(pair(definition, shelf, changes));
@@ -55,7 +75,10 @@ pub fn likelihoods(definition: &Definition, shelf: ShelfId, changes: &[PlateChan
     let best = found.first().map_or(0.0, |f| f.0);
     (found.into_iter().take(LIKELIHOODS_MAX))
         .take_while(|f| f.0 > best - WORSE_MAX)
-        .map(|(log, items)| ItemLikelihood { items, log_likelihood_milli: (log * 1e3).round() as i64 })
+        .map(|(log, items)| ItemLikelihood {
+            items,
+            log_likelihood_milli: (log * 1e3).round() as i64,
+        })
         .collect()
 }
 
@@ -68,24 +91,47 @@ pub fn total(changes: &[PlateChange]) -> (f64, f64) {
 
 fn by_quantity(changes: &[PlateChange], product: &Product) -> impl Iterator<Item = (u32, f64)> {
     let (grams, sigma) = total(changes);
-    (1..=QUANTITY_MAX).map(move |quantity| (quantity, log_likelihood(grams, sigma, product, quantity)))
+    (1..=QUANTITY_MAX)
+        .map(move |quantity| (quantity, log_likelihood(grams, sigma, product, quantity)))
 }
 
 /// The best pair of products, where the changed plates belong to exactly two products.
-fn pair(definition: &Definition, shelf: ShelfId, changes: &[PlateChange]) -> Option<(f64, Vec<Item>)> {
-    let owner = |c: &PlateChange| only_product(&definition.planogram, PlateId { shelf, plate: c.plate });
+fn pair(
+    definition: &Definition,
+    shelf: ShelfId,
+    changes: &[PlateChange],
+) -> Option<(f64, Vec<Item>)> {
+    let owner = |c: &PlateChange| {
+        only_product(
+            &definition.planogram,
+            PlateId {
+                shelf,
+                plate: c.plate,
+            },
+        )
+    };
     let first = owner(changes.first()?)?;
-    let split = changes.iter().position(|c| owner(c).is_some_and(|p| p != first))?;
+    let split = changes
+        .iter()
+        .position(|c| owner(c).is_some_and(|p| p != first))?;
     let second = owner(&changes[split])?;
     let (left, right) = changes.split_at(split);
-    if left.iter().any(|c| owner(c) != Some(first)) || right.iter().any(|c| owner(c) != Some(second)) {
+    if left.iter().any(|c| owner(c) != Some(first))
+        || right.iter().any(|c| owner(c) != Some(second))
+    {
         return None;
     }
     let best = |part: &[PlateChange], index: usize| {
         let product = &definition.catalogue.products()[index];
         let (quantity, log) = by_quantity(part, product).max_by(|a, b| a.1.total_cmp(&b.1))?;
         let share = log_share(total(part).0, part.len());
-        Some((log + share, Item { product: product.id.clone(), quantity }))
+        Some((
+            log + share,
+            Item {
+                product: product.id.clone(),
+                quantity,
+            },
+        ))
     };
     let (a, b) = (best(left, first)?, best(right, second)?);
     Some((a.0 + b.0, vec![a.1, b.1]))

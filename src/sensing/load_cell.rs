@@ -39,7 +39,13 @@ pub struct Plate {
 
 impl Default for Plate {
     fn default() -> Self {
-        Plate { level: 0.0, noise: 2.0, recent: [0.0; 2], active_blocks: 0, warm_up: 0 }
+        Plate {
+            level: 0.0,
+            noise: 2.0,
+            recent: [0.0; 2],
+            active_blocks: 0,
+            warm_up: 0,
+        }
     }
 }
 
@@ -63,14 +69,22 @@ impl Plate {
     pub fn push(&mut self, value: f64, last: impl Fn() -> [f64; SETTLED_BLOCKS]) -> Activity {
         if self.warm_up < 4 {
             // The zero of a load cell means nothing: start wherever it stands.
-            self.level = if self.warm_up == 0 { value } else { self.level + (value - self.level) / 3.0 };
+            self.level = if self.warm_up == 0 {
+                value
+            } else {
+                self.level + (value - self.level) / 3.0
+            };
             self.warm_up += 1;
             return Activity::Quiet;
         }
         let deviation = value - self.level;
         if self.active_blocks > 0 {
             self.active_blocks += 1;
-            return if self.has_settled(&last()) { Activity::Settled } else { Activity::Active };
+            return if self.has_settled(&last()) {
+                Activity::Settled
+            } else {
+                Activity::Active
+            };
         }
         let mean = (deviation + self.recent[0] + self.recent[1]) / 3.0;
         let limit = (3.2 * self.noise).max(3.5);
@@ -88,7 +102,9 @@ impl Plate {
         let bounded = deviation.clamp(-3.0 * self.noise, 3.0 * self.noise);
         self.level += bounded / 20.0;
         let variance = self.noise * self.noise;
-        self.noise = (variance + (1.08 * bounded * bounded - variance) / 60.0).sqrt().max(NOISE_MIN);
+        self.noise = (variance + (1.08 * bounded * bounded - variance) / 60.0)
+            .sqrt()
+            .max(NOISE_MIN);
     }
 
     /// Whether the last blocks lie as close together as the noise allows. The longer it takes, the more noise is
@@ -103,8 +119,10 @@ impl Plate {
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
         let (older, newer) = (mean(&last[..half]), mean(&last[half..]));
         let all = (older + newer) / 2.0;
-        let spread = (last.iter().map(|v| (v - all).powi(2)).sum::<f64>() / last.len() as f64).sqrt();
-        (spread <= 1.8 * allowed && (newer - older).abs() <= 1.6 * allowed) || self.active_blocks >= ACTIVE_BLOCKS_MAX
+        let spread =
+            (last.iter().map(|v| (v - all).powi(2)).sum::<f64>() / last.len() as f64).sqrt();
+        (spread <= 1.8 * allowed && (newer - older).abs() <= 1.6 * allowed)
+            || self.active_blocks >= ACTIVE_BLOCKS_MAX
     }
 
     /// Makes the plate quiet at `level` with what its noise turned out to be.

@@ -27,7 +27,12 @@ pub struct NodeSensor {
 impl NodeSensor {
     /// Sensing for a node of that store. Its scale groups are learned from the records.
     pub fn new(definition: Arc<Definition>) -> Self {
-        NodeSensor { definition, groups: Vec::new(), bodies: Segmenter::default(), gate_at: None }
+        NodeSensor {
+            definition,
+            groups: Vec::new(),
+            bodies: Segmenter::default(),
+            gate_at: None,
+        }
     }
 
     /// Takes one record; finished observations go to `out`.
@@ -35,12 +40,17 @@ impl NodeSensor {
         match record {
             Record::Scale(batch) => {
                 let definition = &self.definition;
-                let known = self.groups.iter().position(|g| Arc::ptr_eq(&g.group, &batch.group) || g.group == batch.group);
+                let known = self
+                    .groups
+                    .iter()
+                    .position(|g| Arc::ptr_eq(&g.group, &batch.group) || g.group == batch.group);
                 let index = known.unwrap_or_else(|| {
                     self.groups.push(GroupSensor::new(batch.group.clone()));
                     self.groups.len() - 1
                 });
-                self.groups[index].push(batch, |shelf, change| out.push(observation(definition, shelf, change)));
+                self.groups[index].push(batch, |shelf, change| {
+                    out.push(observation(definition, shelf, change))
+                });
             }
             Record::Body(frame) => {
                 let mut segments = Vec::new();
@@ -68,9 +78,17 @@ impl NodeSensor {
     /// What this node can promise when its records have been seen up to `now`: no later observation starts at or
     /// before the time, but on the shelves that are still open.
     pub fn promise(&self, now: Timestamp) -> (Timestamp, Vec<OpenInterval>) {
-        let scales = self.groups.iter().filter_map(|g| g.last_at).map(|at| at.plus_seconds(-NOTICE_S));
+        let scales = self
+            .groups
+            .iter()
+            .filter_map(|g| g.last_at)
+            .map(|at| at.plus_seconds(-NOTICE_S));
         let at = scales.chain(self.bodies.promise()).min().unwrap_or(now);
-        let open = self.groups.iter().flat_map(|g| g.shelves.iter().filter_map(|s| s.open(&g.history))).collect();
+        let open = self
+            .groups
+            .iter()
+            .flat_map(|g| g.shelves.iter().filter_map(|s| s.open(&g.history)))
+            .collect();
         (at.min(now), open)
     }
 }
@@ -109,9 +127,13 @@ struct GroupSensor {
 impl GroupSensor {
     fn new(group: Arc<ScaleGroup>) -> Self {
         let columns = group.plates.len();
-        let mut by_shelf: std::collections::BTreeMap<ShelfId, Vec<(u16, usize)>> = Default::default();
+        let mut by_shelf: std::collections::BTreeMap<ShelfId, Vec<(u16, usize)>> =
+            Default::default();
         for (column, plate) in group.plates.iter().enumerate() {
-            by_shelf.entry(plate.shelf).or_default().push((plate.plate, column));
+            by_shelf
+                .entry(plate.shelf)
+                .or_default()
+                .push((plate.plate, column));
         }
         let shelves = (by_shelf.into_iter())
             .map(|(id, mut plates)| {
@@ -151,7 +173,9 @@ impl GroupSensor {
 
     fn end_block(&mut self, at: Timestamp, found: &mut impl FnMut(ShelfId, Change)) {
         let (sums, valid, factor) = (&self.sums, &self.valid, &self.grams_per_count);
-        self.history.push(at, |c| (valid[c] > 0).then(|| sums[c] as f64 / f64::from(valid[c]) * factor[c]));
+        self.history.push(at, |c| {
+            (valid[c] > 0).then(|| sums[c] as f64 / f64::from(valid[c]) * factor[c])
+        });
         self.sums.fill(0);
         self.valid.fill(0);
         self.samples = 0;

@@ -46,7 +46,13 @@ impl History {
     /// An empty history of `columns` plates.
     pub fn new(columns: usize, block_s: f64) -> Self {
         let blocks = Self::BLOCKS as usize;
-        History { columns, values: vec![f32::NAN; blocks * columns], times: vec![Timestamp::MIN; blocks], count: 0, block_s }
+        History {
+            columns,
+            values: vec![f32::NAN; blocks * columns],
+            times: vec![Timestamp::MIN; blocks],
+            count: 0,
+            block_s,
+        }
     }
 
     /// Adds a block that ended at `at`; `value(column)` is its mean in grams, or `None` where nothing was read: the last value then stands.
@@ -78,7 +84,9 @@ impl History {
     }
 
     fn trace(&self, blocks: std::ops::Range<u64>, column: usize) -> Vec<f64> {
-        (blocks.start.max(self.oldest())..blocks.end.min(self.count)).map(|b| self.value(b, column)).collect()
+        (blocks.start.max(self.oldest())..blocks.end.min(self.count))
+            .map(|b| self.value(b, column))
+            .collect()
     }
 
     fn latest(&self, column: usize) -> [f64; SETTLED_BLOCKS] {
@@ -139,9 +147,19 @@ impl ShelfSensor {
     /// A shelf of plates given as (index on the shelf, column in the history), left to right.
     pub fn new(id: ShelfId, plates: impl IntoIterator<Item = (u16, usize)>) -> Self {
         let cells = (plates.into_iter())
-            .map(|(plate, column)| Cell { plate, column, state: Plate::default(), opened: 0, quiet_since: 0 })
+            .map(|(plate, column)| Cell {
+                plate,
+                column,
+                state: Plate::default(),
+                opened: 0,
+                quiet_since: 0,
+            })
             .collect();
-        ShelfSensor { id, cells, pending: Vec::new() }
+        ShelfSensor {
+            id,
+            cells,
+            pending: Vec::new(),
+        }
     }
 
     /// Looks at the latest block of the history.
@@ -166,7 +184,9 @@ impl ShelfSensor {
 
     /// Ends everything that is open with what is known.
     pub fn finish(&mut self, history: &History, out: &mut Vec<Change>) {
-        let Some(now) = history.count.checked_sub(1) else { return };
+        let Some(now) = history.count.checked_sub(1) else {
+            return;
+        };
         for index in 0..self.cells.len() {
             if self.cells[index].state.is_active() {
                 self.take_apart(index, history, now, true);
@@ -177,44 +197,81 @@ impl ShelfSensor {
 
     /// The interval that is still open on this shelf, if any.
     pub fn open(&self, history: &History) -> Option<OpenInterval> {
-        let active = self.cells.iter().filter(|c| c.state.is_active()).map(|c| c.opened);
+        let active = self
+            .cells
+            .iter()
+            .filter(|c| c.state.is_active())
+            .map(|c| c.opened);
         let opened = active.chain(self.pending.iter().map(|p| p.opened)).min()?;
-        Some(OpenInterval { shelf: self.id, since: start_of(history, opened) })
+        Some(OpenInterval {
+            shelf: self.id,
+            since: start_of(history, opened),
+        })
     }
 
     /// Takes the trace of a settled plate apart into pending steps.
     fn take_apart(&mut self, index: usize, history: &History, now: u64, last: bool) {
         let cell = &mut self.cells[index];
-        let from = cell.opened.saturating_sub(BEFORE_BLOCKS).max(cell.quiet_since).max(history.oldest());
+        let from = cell
+            .opened
+            .saturating_sub(BEFORE_BLOCKS)
+            .max(cell.quiet_since)
+            .max(history.oldest());
         let trace = history.trace(from..now + 1, cell.column);
-        let (noise, settled_noise) = (cell.state.noise(), spread(&trace[trace.len().saturating_sub(SETTLED_BLOCKS)..]));
+        let (noise, settled_noise) = (
+            cell.state.noise(),
+            spread(&trace[trace.len().saturating_sub(SETTLED_BLOCKS)..]),
+        );
         let sigma = noise.max(settled_noise).max(0.5);
         let steps = weight_step::steps(&trace, sigma, history.block_s, DELTA_MIN_G);
         let waited_s = (now - cell.opened) as f64 * history.block_s;
-        let imprecise = steps.iter().any(|s| s.sigma > (0.06 * s.delta.abs()).max(1.5));
+        let imprecise = steps
+            .iter()
+            .any(|s| s.sigma > (0.06 * s.delta.abs()).max(1.5));
         if imprecise && waited_s < PRECISION_WAIT_S && !last {
             cell.state.keep_active();
             return;
         }
-        let quiet_from = steps.last().map_or(0, |s| s.moved.1).max(trace.len().saturating_sub(20));
+        let quiet_from = steps
+            .last()
+            .map_or(0, |s| s.moved.1)
+            .max(trace.len().saturating_sub(20));
         let mut tail = trace[quiet_from.min(trace.len() - 1)..].to_vec();
         tail.sort_by(f64::total_cmp);
         let before = cell.state.level();
-        cell.state.settle(weight_step::middle(&tail), 0.5 * noise + 0.5 * settled_noise);
+        cell.state.settle(
+            weight_step::middle(&tail),
+            0.5 * noise + 0.5 * settled_noise,
+        );
         cell.quiet_since = now + 1 - tail.len() as u64;
         if steps.is_empty() {
-            let furthest = (trace.iter().enumerate().map(|(i, v)| (i, (v - before).abs())))
-                .max_by(|a, b| a.1.total_cmp(&b.1))
-                .filter(|&(_, grams)| grams > TOUCH_MIN_G.max(6.0 * sigma));
+            let furthest = (trace
+                .iter()
+                .enumerate()
+                .map(|(i, v)| (i, (v - before).abs())))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .filter(|&(_, grams)| grams > TOUCH_MIN_G.max(6.0 * sigma));
             if let Some((block, _)) = furthest {
                 let peak = from + block as u64;
-                self.pending.push(Pending { cell: index, opened: cell.opened, peak, settled: now, step: None });
+                self.pending.push(Pending {
+                    cell: index,
+                    opened: cell.opened,
+                    peak,
+                    settled: now,
+                    step: None,
+                });
             }
         }
         for step in steps {
             let peak = from + step.block as u64;
             let opened = cell.opened.max(from + step.moved.0 as u64).min(peak);
-            self.pending.push(Pending { cell: index, opened, peak, settled: now, step: Some(step) });
+            self.pending.push(Pending {
+                cell: index,
+                opened,
+                peak,
+                settled: now,
+                step: Some(step),
+            });
         }
     }
 
@@ -225,12 +282,17 @@ impl ShelfSensor {
             let near = p.cell.saturating_sub(1)..(p.cell + 2).min(cells.len());
             let waited_s = (now - p.settled) as f64 * history.block_s;
             last || waited_s > NEIGHBOUR_WAIT_S
-                || cells[near].iter().all(|c| !c.state.is_active() || c.opened > p.settled)
+                || cells[near]
+                    .iter()
+                    .all(|c| !c.state.is_active() || c.opened > p.settled)
         };
         let mut first = 0;
         while first < self.pending.len() {
             let members = self.together(first, history);
-            if !members.iter().all(|&m| ready(&self.pending[m], &self.cells)) {
+            if !members
+                .iter()
+                .all(|&m| ready(&self.pending[m], &self.cells))
+            {
                 first += 1;
                 continue;
             }
@@ -280,7 +342,9 @@ impl ShelfSensor {
         let opened = pending().map(|p| p.opened).min().unwrap_or(now);
         let settled = pending().map(|p| p.settled).max().unwrap_or(now);
         let mut plates: Vec<PlateChange> = match largest {
-            None => pending().map(|p| self.plate_change(p.cell, 0.0, 1.0)).collect(),
+            None => pending()
+                .map(|p| self.plate_change(p.cell, 0.0, 1.0))
+                .collect(),
             Some((_, main)) => pending()
                 .filter_map(|p| Some((p.cell, p.step?)))
                 .filter(|(_, s)| !leaks(s.delta, main.delta))
@@ -305,9 +369,18 @@ impl ShelfSensor {
     }
 
     /// A neighbour that carried a part of the item may have changed by less than its own detection asks for.
-    fn add_unnoticed(&self, p: &Pending, main: Step, history: &History, now: u64, plates: &mut Vec<PlateChange>) {
+    fn add_unnoticed(
+        &self,
+        p: &Pending,
+        main: Step,
+        history: &History,
+        now: u64,
+        plates: &mut Vec<PlateChange>,
+    ) {
         for cell in [p.cell.wrapping_sub(1), p.cell + 1] {
-            let Some(neighbour) = self.cells.get(cell) else { continue };
+            let Some(neighbour) = self.cells.get(cell) else {
+                continue;
+            };
             if neighbour.state.is_active()
                 || plates.iter().any(|c| c.plate == neighbour.plate)
                 || neighbour.plate.abs_diff(self.cells[p.cell].plate) != 1
@@ -317,7 +390,10 @@ impl ShelfSensor {
                 continue;
             }
             let start = p.opened.min(p.peak);
-            let before = history.median(start.saturating_sub(14)..start.saturating_sub(2), neighbour.column);
+            let before = history.median(
+                start.saturating_sub(14)..start.saturating_sub(2),
+                neighbour.column,
+            );
             let after = history.median((p.peak + 6).min(now)..now + 1, neighbour.column);
             let (delta, sigma) = (after - before, neighbour.state.noise() * 0.8 + 0.3);
             if delta * main.delta > 0.0 && delta.abs() > 4.0 * sigma && !leaks(delta, main.delta) {

@@ -53,7 +53,11 @@ pub struct Step {
 pub fn pieces(trace: &[f64], sigma: f64) -> Vec<Piece> {
     let n = trace.len();
     if n < 2 * PIECE_BLOCKS_MIN {
-        return if n == 0 { Vec::new() } else { vec![piece(trace, 0, n)] };
+        return if n == 0 {
+            Vec::new()
+        } else {
+            vec![piece(trace, 0, n)]
+        };
     }
     // best[j]: lowest cost of trace[..j]; from[j]: where its last piece starts.
     let mut best = vec![f64::INFINITY; n + 1];
@@ -92,7 +96,11 @@ pub fn pieces(trace: &[f64], sigma: f64) -> Vec<Piece> {
 fn piece(trace: &[f64], start: usize, end: usize) -> Piece {
     let mut sorted = trace[start..end].to_vec();
     sorted.sort_by(f64::total_cmp);
-    Piece { start, end, level: middle(&sorted) }
+    Piece {
+        start,
+        end,
+        level: middle(&sorted),
+    }
 }
 
 /// The bounded squared loss of a sorted piece around its median.
@@ -157,7 +165,12 @@ fn drop_transients(kept: &mut Vec<Piece>, block_s: f64) {
             let length_s = kept[i].blocks() as f64 * block_s;
             let into = kept[i].level - kept[i - 1].level;
             let out = kept[i + 1].level - kept[i].level;
-            length_s < if into * out < 0.0 { PRESS_S_MAX } else { HESITATION_S_MAX }
+            length_s
+                < if into * out < 0.0 {
+                    PRESS_S_MAX
+                } else {
+                    HESITATION_S_MAX
+                }
         });
         let Some(i) = transient else { return };
         kept.remove(i);
@@ -181,7 +194,11 @@ fn between(trace: &[f64], before: &Piece, after: &Piece, sigma: f64) -> Step {
     let half = (from + to) / 2.0;
     let gap = before.end.saturating_sub(1)..after.start + 1;
     let block = (gap.clone().rev())
-        .find(|&i| i > 0 && (trace[i] - half) * (to - from) >= 0.0 && (trace[i - 1] - half) * (to - from) < 0.0)
+        .find(|&i| {
+            i > 0
+                && (trace[i] - half) * (to - from) >= 0.0
+                && (trace[i - 1] - half) * (to - from) < 0.0
+        })
         .unwrap_or(after.start);
     // Blocks are correlated while somebody walks: about one in three is news.
     let level_sigma = |blocks: usize| sigma * (3.0 / blocks.max(1) as f64).sqrt().min(1.0);
@@ -204,7 +221,10 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             f64::from(state >> 8) / f64::from(1 << 24) - 0.5
         };
-        runs.iter().flat_map(|&(level, n)| vec![level; n]).map(|v| v + noise()).collect()
+        runs.iter()
+            .flat_map(|&(level, n)| vec![level; n])
+            .map(|v| v + noise())
+            .collect()
     }
 
     #[test]
@@ -212,16 +232,35 @@ mod tests {
         let table: &[(&str, &[(f64, usize)], &[f64])] = &[
             ("nothing", &[(0.0, 40)], &[]),
             ("a pick", &[(0.0, 20), (-400.0, 20)], &[-400.0]),
-            ("a pick after a press", &[(0.0, 20), (55.0, 5), (-400.0, 20)], &[-400.0]),
+            (
+                "a pick after a press",
+                &[(0.0, 20), (55.0, 5), (-400.0, 20)],
+                &[-400.0],
+            ),
             ("a touch", &[(0.0, 20), (120.0, 14), (0.0, 20)], &[]),
-            ("two picks", &[(0.0, 20), (-40.0, 12), (-80.0, 20)], &[-40.0, -40.0]),
-            ("a pick and its put-back", &[(0.0, 20), (-200.0, 30), (0.0, 20)], &[-200.0, 200.0]),
-            ("a hesitation", &[(0.0, 20), (-100.0, 5), (-300.0, 20)], &[-300.0]),
+            (
+                "two picks",
+                &[(0.0, 20), (-40.0, 12), (-80.0, 20)],
+                &[-40.0, -40.0],
+            ),
+            (
+                "a pick and its put-back",
+                &[(0.0, 20), (-200.0, 30), (0.0, 20)],
+                &[-200.0, 200.0],
+            ),
+            (
+                "a hesitation",
+                &[(0.0, 20), (-100.0, 5), (-300.0, 20)],
+                &[-300.0],
+            ),
             ("a footstep", &[(0.0, 20), (80.0, 2), (0.0, 20)], &[]),
             ("a small step", &[(0.0, 20), (2.0, 20)], &[]),
         ];
         for (name, runs, expected) in table {
-            let found: Vec<f64> = steps(&trace(runs), 0.5, 0.05, 6.0).iter().map(|s| s.delta).collect();
+            let found: Vec<f64> = steps(&trace(runs), 0.5, 0.05, 6.0)
+                .iter()
+                .map(|s| s.delta)
+                .collect();
             assert_eq!(found.len(), expected.len(), "{name}: {found:?}");
             for (f, e) in found.iter().zip(*expected) {
                 assert!((f - e).abs() < 1.0, "{name}: {found:?}");
@@ -231,7 +270,12 @@ mod tests {
 
     #[test]
     fn a_step_is_timed_where_the_weight_changed() {
-        let found = steps(&trace(&[(0.0, 20), (50.0, 6), (-400.0, 20)]), 0.5, 0.05, 6.0);
+        let found = steps(
+            &trace(&[(0.0, 20), (50.0, 6), (-400.0, 20)]),
+            0.5,
+            0.05,
+            6.0,
+        );
         assert_eq!(found[0].block, 26);
     }
 }

@@ -1,0 +1,462 @@
+//! Decides what is due, one after another in event time.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use super::{Coordinator, Effect, Output, Visit};
+use crate::checkout::attribution::{self, Evidence, Explained, What};
+use crate::checkout::decision::{
+    Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest,
+};
+use crate::checkout::entry_code::EntryCode;
+use crate::checkout::payment::PaymentState;
+use crate::checkout::session::{SessionId, SessionState};
+use crate::observation::{
+    BodySegment, ChangeKind, GateEvent, GateObservation, Observation, ShelfObservation, Stamp,
+    Stamped, TrackId,
+};
+use crate::store::ShelfId;
+use crate::units::{Point, Timestamp};
+
+/// A track that is farther from the gate than this did not pass it, metres.
+const GATE_M: f64 = 1.5;
+/// A track that begins this long after somebody passed in is not theirs, seconds.
+const BIND_S: f64 = 5.0;
+
+impl Coordinator {
+    /// Decides whatever every node that is not silent has promised to have said everything about.
+    pub(super) fn advance(&mut self, out: &mut Vec<Output>) {
+        let limit = self
+            .intake
+            .promise(|node| self.state.silent.contains_key(node));
+        self.advance_to(limit, out);
+    }
+
+    pub(super) fn advance_to(&mut self, limit: Timestamp, out: &mut Vec<Output>) {
+        let decided = |out: &Vec<Output>| {
+            out.iter()
+                .filter(|o| matches!(o, Output::Decide(_)))
+                .count()
+        };
+        let before = decided(out);
+        loop {
+            let observation = self.intake.next_due().filter(|due| *due <= limit);
+            let deadline = self.next_deadline().filter(|(due, _)| *due <= limit);
+            match (observation, deadline) {
+                (Some(due), Some((deadline, _))) if due <= deadline => self.decide_next(out),
+                (Some(_), None) => self.decide_next(out),
+                (_, Some((due, session))) => self.pass_deadline(&session, due, out),
+                (None, None) => break,
+            }
+        }
+        self.settle_ready(limit, out);
+        if limit > self.state.frontier {
+            self.state.frontier = limit;
+            self.tracks.prune(limit);
+        }
+        if decided(out) > before {
+            self.decide(
+                Decision::FrontierAdvanced {
+                    to: self.state.frontier,
+                },
+                out,
+            );
+        }
+    }
+
+    fn decide_next(&mut self, out: &mut Vec<Output>) {
+        let Some((_, stamped)) = self.intake.pop() else {
+            return;
+        };
+        let Stamped {
+            stamp, observation, ..
+        } = &*stamped;
+        match observation {
+            Observation::Shelf(change) => self.attribute(stamp, change, out),
+            Observation::Body(segment) => self.follow(segment, out),
+            Observation::Gate(event) => self.pass(event, out),
+        }
+    }
+
+    /// Gives a shelf's change to somebody, to nobody, or to review.
+    fn attribute(&mut self, stamp: &Stamp, change: &ShelfObservation, out: &mut Vec<Output>) {
+        let evidence = Evidence {
+            definition: &self.definition,
+            sessions: &self.state.sessions,
+            active: &self.state.active,
+            tracks: &self.tracks,
+            misplaced: &self.state.misplaced,
+        };
+        let explained = attribution::explain(evidence, change);
+        let verdict = self.verdict(stamp, change, &explained);
+        let hypotheses = explained.into_iter().map(hypothesis).collect();
+        let attributed = Attributed {
+            change: stamp.clone(),
+            at: change.peak,
+            shelf: change.shelf,
+            kind: change.kind,
+            delta_mg: change.delta(),
+            plates: change.plates.iter().map(|p| p.plate).collect(),
+            verdict,
+            hypotheses,
+        };
+        self.decide(Decision::Attributed(attributed), out);
+    }
+
+    /// What follows from the explanations: charge only what is sure enough.
+    fn verdict(
+        &self,
+        stamp: &Stamp,
+        change: &ShelfObservation,
+        explained: &[Explained],
+    ) -> AttributionVerdict {
+        let nothing = |reason: &str| AttributionVerdict::Nothing {
+            reason: reason.to_owned(),
+        };
+        let Some(first) = explained.first() else {
+            return nothing("touched, and nothing changed");
+        };
+        let sure = first.probability >= self.definition.policy.confidence_min;
+        let review = |reason: String| {
+            let id = short_hash(&[self.definition.id.as_str(), &stamp.to_string()]);
+            AttributionVerdict::Review {
+                review: format!("r-{id}").into(),
+                reason,
+            }
+        };
+        match (&first.what, &first.who) {
+            (What::Foreign, _) if change.kind == ChangeKind::Put => {
+                nothing("something that is no product was put down")
+            }
+            (What::Foreign, _) if first.leaves_again => {
+                nothing("something that is no product was taken away again")
+            }
+            (What::Foreign, _) => review(format!(
+                "{} left, and no product explains it",
+                change.delta().abs()
+            )),
+            (What::Items(_), None) if sure => nothing("nobody whom we know was near"),
+            (What::Items(_), Some(_)) if sure => AttributionVerdict::Accepted,
+            (What::Items(_), _) => review(format!("only {:.0} % sure", 100.0 * first.probability)),
+        }
+    }
+
+    /// Follows a track: opens a session at first sight where there is no gate, binds a waiting shopper's track where
+    /// there is one.
+    fn follow(&mut self, segment: &BodySegment, out: &mut Vec<Output>) {
+        let new = !self.visits.contains_key(&segment.track);
+        self.visited(segment);
+        if self.state.by_track.contains_key(&segment.track) {
+            return;
+        }
+        if self.gateless {
+            let session = self.session_id(segment.track.as_str(), segment.start);
+            let (track, at) = (Some(segment.track.clone()), segment.start);
+            self.decide(
+                Decision::SessionOpened {
+                    session: session.clone(),
+                    at,
+                    device: None,
+                    track,
+                },
+                out,
+            );
+            self.authorise(session, at, out);
+        } else if new && self.near_gate(&segment.track, segment.start).is_some() {
+            let passed = |at: &Option<Timestamp>| {
+                at.is_some_and(|t| segment.start.seconds_since(t).abs() <= BIND_S)
+            };
+            let waiting = self
+                .unbound
+                .iter()
+                .filter(|(_, at)| passed(at))
+                .min_by_key(|(_, at)| **at);
+            if let Some((session, _)) = waiting {
+                self.bind(session.clone(), segment.track.clone(), segment.start, out);
+            }
+        }
+    }
+
+    fn bind(&mut self, session: SessionId, track: TrackId, at: Timestamp, out: &mut Vec<Output>) {
+        self.unbound.remove(&session);
+        self.decide(Decision::TrackBound { session, track, at }, out);
+    }
+
+    /// Notes where a track was, without deciding anything.
+    pub(super) fn visited(&mut self, segment: &BodySegment) {
+        let visit = self
+            .visits
+            .entry(segment.track.clone())
+            .or_insert_with(|| Visit {
+                last_seen: segment.end,
+                near: BTreeSet::new(),
+            });
+        visit.last_seen = visit.last_seen.max(segment.end);
+        let seen = |p: &crate::observation::Pose| {
+            p.head.or_else(|| p.hands.first().copied()).map(|s| s.place)
+        };
+        let Some(place) = segment.poses.iter().rev().find_map(seen) else {
+            return;
+        };
+        let reach_m = self.definition.policy.reach_m;
+        for (id, shelf) in &self.definition.layout.shelves {
+            if floor_distance(shelf, &place).is_some_and(|d| d <= reach_m) {
+                visit.near.insert(*id);
+            }
+        }
+    }
+
+    fn pass(&mut self, gate: &GateObservation, out: &mut Vec<Output>) {
+        match &gate.event {
+            GateEvent::CodeShown { code } => self.admit(code, gate.at, out),
+            GateEvent::PassedIn => self.pass_in(gate.at, out),
+            GateEvent::PassedOut => self.pass_out(gate.at, out),
+        }
+    }
+
+    /// Checks an entry code and asks for the hold; the gate opens when it is granted.
+    fn admit(&mut self, code: &str, at: Timestamp, out: &mut Vec<Output>) {
+        match self.check_code(code, at) {
+            Ok(code) => {
+                self.used_codes.insert((code.step, code.device.clone()));
+                let session = self.session_id(code.device.as_str(), at);
+                self.unbound.insert(session.clone(), None);
+                let opened = Decision::SessionOpened {
+                    session: session.clone(),
+                    at,
+                    device: Some(code.device),
+                    track: None,
+                };
+                self.decide(opened, out);
+                self.authorise(session, at, out);
+            }
+            Err(reason) => self.decide(Decision::EntryRefused { at, reason }, out),
+        }
+    }
+
+    fn check_code(&self, code: &str, at: Timestamp) -> Result<EntryCode, String> {
+        if let Some(node) = self.state.silent.keys().next() {
+            return Err(format!(
+                "the store cannot see: node {node} is silent, see to it first"
+            ));
+        }
+        let code = EntryCode::parse(code).map_err(|e| e.to_string())?;
+        let unknown = || {
+            format!(
+                "device {} is not enrolled here or was revoked: enrol the phone",
+                code.device
+            )
+        };
+        let key = self.devices.get(&code.device).ok_or_else(unknown)?;
+        code.verify(&self.definition.id, key, at)
+            .map_err(|e| e.to_string())?;
+        if self.used_codes.contains(&(code.step, code.device.clone())) {
+            return Err(format!(
+                "this code of device {} was used already: show a fresh one",
+                code.device
+            ));
+        }
+        Ok(code)
+    }
+
+    fn authorise(&mut self, session: SessionId, at: Timestamp, out: &mut Vec<Output>) {
+        let amount = self.definition.policy.hold;
+        self.ask(
+            session,
+            "authorise",
+            at,
+            PaymentRequest::Authorise { amount },
+            out,
+        );
+    }
+
+    /// The first admitted shopper who has not passed yet did: their track is the unclaimed one at the gate.
+    fn pass_in(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        let entered = |id: &&SessionId| self.state.sessions.get(*id).map(|s| s.entered_at);
+        let waiting = self
+            .unbound
+            .iter()
+            .filter(|(_, passed)| passed.is_none())
+            .map(|(id, _)| id);
+        let Some(session) = waiting.min_by_key(entered).cloned() else {
+            return;
+        };
+        let unclaimed = self
+            .tracks
+            .ids()
+            .filter(|t| !self.state.by_track.contains_key(*t));
+        let nearest = unclaimed
+            .filter_map(|track| Some((self.near_gate(track, at)?, track)))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, track)| track.clone());
+        match nearest {
+            Some(track) => self.bind(session, track, at, out),
+            None => {
+                self.unbound.insert(session, Some(at));
+            }
+        }
+    }
+
+    /// The shopper whose track is at the gate has left.
+    fn pass_out(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        let inside = self
+            .state
+            .active
+            .iter()
+            .filter_map(|id| self.state.sessions.get(id));
+        let leaving = inside
+            .filter(|s| s.state == SessionState::Inside)
+            .filter_map(|s| Some((self.near_gate(s.track.as_ref()?, at)?, s.id.clone())))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, session)) = leaving {
+            self.decide(Decision::SessionExited { session, at }, out);
+        }
+    }
+
+    /// Metres between a track and the gate, if it is near it at that time.
+    fn near_gate(&self, track: &TrackId, at: Timestamp) -> Option<f64> {
+        let gate = self.definition.layout.gate?.place;
+        let place = self.tracks.place(track, at, 1.0)?;
+        let distance = (place.x - gate.x).hypot(place.y - gate.y);
+        (distance <= GATE_M).then_some(distance)
+    }
+
+    fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
+        format!(
+            "s-{}",
+            short_hash(&[&self.definition.id, whose, &at.0.to_string()])
+        )
+        .into()
+    }
+
+    /// The gateway answered: the gate opens, or the visit ends with its receipt.
+    pub(super) fn paid(
+        &mut self,
+        session: &SessionId,
+        key: crate::checkout::payment::IdempotencyKey,
+        outcome: crate::checkout::payment::PaymentOutcome,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(current) = self.state.sessions.get(session) else {
+            return;
+        };
+        // An answer that comes twice, or to a question of before a crash, changes nothing.
+        if current
+            .payment
+            .unanswered()
+            .is_none_or(|(asked, _)| *asked != key)
+        {
+            return;
+        }
+        let at = current.exited_at.unwrap_or(current.entered_at);
+        self.decide(
+            Decision::PaymentDecided {
+                session: session.clone(),
+                at,
+                key,
+                outcome,
+            },
+            out,
+        );
+        let Some(current) = self.state.sessions.get(session) else {
+            return;
+        };
+        match (&current.payment, current.state) {
+            (_, SessionState::Settled) => self.pay(session, out),
+            (PaymentState::Authorised(_), SessionState::Inside) if current.device.is_some() => {
+                out.push(Output::Effect(Effect::OpenGate {
+                    session: session.clone(),
+                }));
+            }
+            (PaymentState::Refused { reason }, SessionState::Inside)
+                if current.device.is_some() =>
+            {
+                let (at, reason) = (
+                    current.entered_at,
+                    format!("the hold was refused: {reason}"),
+                );
+                self.unbound.remove(session);
+                self.decide(Decision::EntryRefused { at, reason }, out);
+                self.decide(
+                    Decision::SessionExited {
+                        session: session.clone(),
+                        at,
+                    },
+                    out,
+                );
+                self.advance(out);
+            }
+            (
+                _,
+                SessionState::Inside
+                | SessionState::Leaving
+                | SessionState::Draft
+                | SessionState::Closed,
+            ) => {}
+        }
+    }
+
+    /// Rebuilds what no decision says, once everything of the journal is back.
+    pub(super) fn restore_visits(&mut self) {
+        self.restored_changes.clear();
+        let waiting = self
+            .state
+            .active
+            .iter()
+            .filter_map(|id| self.state.sessions.get(id));
+        self.unbound = waiting
+            .filter(|s| s.state == SessionState::Inside && s.track.is_none())
+            .map(|s| (s.id.clone(), None))
+            .collect();
+    }
+}
+
+fn hypothesis(explained: Explained) -> Hypothesis {
+    let items = match explained.what {
+        What::Items(items) => items,
+        What::Foreign => Vec::new(),
+    };
+    Hypothesis {
+        session: explained.who,
+        items,
+        probability_ppm: (explained.probability * 1e6).round() as u32,
+    }
+}
+
+/// Metres on the floor plan between a place and a shelf's front edge.
+fn floor_distance(shelf: &crate::store::Shelf, place: &Point) -> Option<f64> {
+    let (first, last) = (shelf.plates.first()?, shelf.plates.last()?);
+    let (low, high) = (
+        first.front.x - first.width_m / 2.0,
+        last.front.x + last.width_m / 2.0,
+    );
+    let dx = (low - place.x).max(place.x - high).max(0.0);
+    Some(dx.hypot(place.y - first.front.y))
+}
+
+/// Twelve hex digits that name a combination of texts.
+fn short_hash(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The shelves that a track came within reach of.
+pub(super) fn near<'a>(
+    coordinator: &'a Coordinator,
+    track: &TrackId,
+) -> impl Iterator<Item = &'a ShelfId> + use<'a> {
+    coordinator
+        .visits
+        .get(track)
+        .into_iter()
+        .flat_map(|v| &v.near)
+}

@@ -1,0 +1,253 @@
+//! What has arrived: each stamp once, in the order of event time, as far as the watermarks promise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
+use crate::store::NodeName;
+use crate::units::Timestamp;
+
+/// Poses are awaited for this long after the moment of a change, seconds: attribution looks a little past it.
+pub const POSES_AWAITED_S: f64 = 0.3;
+
+/// Sequences received ahead of a missing one, at most, of one outbox; what comes beyond is left for the node to
+/// send again.
+const AHEAD_MAX: usize = 65_536;
+
+/// When an observation is due to be decided, then who saw it: the order of decisions, whatever the order of arrival.
+pub type Due = (Timestamp, NodeName, u64, OutboxId);
+
+/// When an observation can be decided. Everything that it depends on, and everything that comes before it, is
+/// known once every node has promised this time.
+pub fn due_at(observation: &Observation) -> Timestamp {
+    match observation {
+        Observation::Shelf(o) => o.end.max(o.peak.plus_seconds(POSES_AWAITED_S)),
+        Observation::Body(o) => o.start,
+        Observation::Gate(o) => match o.event {
+            crate::observation::GateEvent::CodeShown { .. } => o.at,
+            // Whose body passed is told by the poses around it.
+            crate::observation::GateEvent::PassedIn | crate::observation::GateEvent::PassedOut => {
+                o.at.plus_seconds(POSES_AWAITED_S)
+            }
+        },
+    }
+}
+
+/// What is known of one outbox.
+#[derive(Clone, Debug, Default)]
+struct Received {
+    /// All up to this.
+    contiguous: u64,
+    /// Some beyond it.
+    ahead: BTreeSet<u64>,
+}
+
+/// What is known of one node.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    /// Wall time of the last sign of life.
+    at: Option<Timestamp>,
+    /// What it promises, as far as everything before the promise has arrived.
+    promise: Option<(Timestamp, Vec<OpenInterval>)>,
+    /// A promise that waits for observations still under way.
+    waiting: Option<Watermark>,
+}
+
+/// The arrivals that are not decided yet.
+#[derive(Clone, Debug, Default)]
+pub struct Intake {
+    outboxes: BTreeMap<(NodeName, OutboxId), Received>,
+    nodes: BTreeMap<NodeName, Heard>,
+    pending: BTreeMap<Due, Arc<Stamped>>,
+}
+
+impl Intake {
+    /// Expects the nodes that take part.
+    pub fn new(nodes: impl IntoIterator<Item = NodeName>) -> Self {
+        Intake {
+            nodes: nodes.into_iter().map(|n| (n, Heard::default())).collect(),
+            ..Intake::default()
+        }
+    }
+
+    /// Notes a stamp. False if it was there already, or is too far ahead to be kept.
+    pub fn note(&mut self, stamp: &Stamp) -> bool {
+        let received = self
+            .outboxes
+            .entry((stamp.node.clone(), stamp.outbox.clone()))
+            .or_default();
+        if stamp.sequence <= received.contiguous || received.ahead.len() >= AHEAD_MAX {
+            return false;
+        }
+        if !received.ahead.insert(stamp.sequence) {
+            return false;
+        }
+        while received.ahead.remove(&(received.contiguous + 1)) {
+            received.contiguous += 1;
+        }
+        true
+    }
+
+    /// Lets an observation wait for its time.
+    pub fn wait(&mut self, stamped: Arc<Stamped>) {
+        let stamp = &stamped.stamp;
+        let due = (
+            due_at(&stamped.observation),
+            stamp.node.clone(),
+            stamp.sequence,
+            stamp.outbox.clone(),
+        );
+        self.pending.insert(due, stamped);
+    }
+
+    /// The last sequence of an outbox up to which nothing is missing.
+    pub fn contiguous(&self, node: &NodeName, outbox: &OutboxId) -> u64 {
+        self.outboxes
+            .get(&(node.clone(), outbox.clone()))
+            .map_or(0, |r| r.contiguous)
+    }
+
+    /// Every outbox that was ever heard of, with the sequence up to which nothing is missing.
+    pub fn outboxes(&self) -> impl Iterator<Item = (&NodeName, &OutboxId, u64)> {
+        self.outboxes
+            .iter()
+            .map(|((node, outbox), r)| (node, outbox, r.contiguous))
+    }
+
+    /// A sign of life at wall time `now`.
+    pub fn heard(&mut self, node: &NodeName, now: Timestamp) {
+        if let Some(heard) = self.nodes.get_mut(node) {
+            heard.at = Some(now);
+        }
+    }
+
+    /// Takes a promise; it counts once all observations before it have arrived.
+    pub fn promised(&mut self, watermark: Watermark) {
+        if let Some(heard) = self.nodes.get_mut(&watermark.node) {
+            heard.waiting = Some(watermark);
+        }
+        self.settle_promises();
+    }
+
+    /// Lets promises count whose observations have all arrived.
+    pub fn settle_promises(&mut self) {
+        for (node, heard) in &mut self.nodes {
+            let arrived = |w: &Watermark| {
+                let received = self.outboxes.get(&(node.clone(), w.outbox.clone()));
+                received.map_or(0, |r| r.contiguous) >= w.sequence
+            };
+            if let Some(watermark) = heard.waiting.take_if(|w| arrived(w)) {
+                // A promise is never taken back.
+                let at = heard
+                    .promise
+                    .as_ref()
+                    .map_or(watermark.at, |p| p.0.max(watermark.at));
+                heard.promise = Some((at, watermark.open));
+            }
+        }
+    }
+
+    /// The time that every node but the `silent` ones has promised.
+    pub fn promise(&self, silent: impl Fn(&NodeName) -> bool) -> Timestamp {
+        (self.nodes.iter())
+            .filter(|(node, _)| !silent(node))
+            .map(|(_, heard)| heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.0))
+            .min()
+            .unwrap_or(Timestamp::MIN)
+    }
+
+    /// The intervals that are open on the shelves of every node.
+    pub fn open(&self) -> impl Iterator<Item = &OpenInterval> {
+        self.nodes
+            .values()
+            .filter_map(|h| h.promise.as_ref())
+            .flat_map(|p| &p.1)
+    }
+
+    /// The nodes that take part, with the wall time of their last sign of life and the time they have promised.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeName, Option<Timestamp>, Option<Timestamp>)> {
+        self.nodes
+            .iter()
+            .map(|(node, heard)| (node, heard.at, heard.promise.as_ref().map(|p| p.0)))
+    }
+
+    /// When the next observation is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.pending.first_key_value().map(|(due, _)| due.0)
+    }
+
+    /// The next observation.
+    pub fn pop(&mut self) -> Option<(Timestamp, Arc<Stamped>)> {
+        self.pending
+            .pop_first()
+            .map(|(due, stamped)| (due.0, stamped))
+    }
+
+    /// The observations that wait, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = &Stamped> {
+        self.pending.values().map(|s| &**s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(sequence: u64) -> Stamp {
+        Stamp {
+            node: "n".into(),
+            outbox: "o".into(),
+            sequence,
+        }
+    }
+
+    fn watermark(sequence: u64, at: i64) -> Watermark {
+        Watermark {
+            node: "n".into(),
+            outbox: "o".into(),
+            sequence,
+            at: Timestamp(at),
+            open: vec![],
+        }
+    }
+
+    #[test]
+    fn each_stamp_counts_once_and_gaps_hold_back() {
+        let mut intake = Intake::new(["n".into()]);
+        for (sequence, new, contiguous) in [
+            (1, true, 1),
+            (1, false, 1),
+            (3, true, 1),
+            (4, true, 1),
+            (3, false, 1),
+            (2, true, 4),
+            (2, false, 4),
+        ] {
+            assert_eq!(intake.note(&stamp(sequence)), new, "{sequence}");
+            assert_eq!(intake.contiguous(&"n".into(), &"o".into()), contiguous);
+        }
+    }
+
+    #[test]
+    fn a_promise_waits_for_what_came_before_it() {
+        let mut intake = Intake::new(["n".into(), "m".into()]);
+        let all = |_: &NodeName| false;
+        intake.promised(watermark(2, 100));
+        assert_eq!(intake.promise(|n| n.as_str() == "m"), Timestamp::MIN);
+        intake.note(&stamp(2));
+        intake.note(&stamp(1));
+        intake.settle_promises();
+        assert_eq!(intake.promise(|n| n.as_str() == "m"), Timestamp(100));
+        assert_eq!(
+            intake.promise(all),
+            Timestamp::MIN,
+            "the other node has promised nothing"
+        );
+        intake.promised(watermark(0, 50));
+        assert_eq!(
+            intake.promise(|n| n.as_str() == "m"),
+            Timestamp(100),
+            "never taken back"
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! From the exit to the receipt.
+//!
+//! An exit settles as soon as every node that matters has passed the exit time: gates and cameras always matter, a
+//! shelf matters if the shopper's track came within reach of it. A cart with open reviews, or one that a silent node
+//! could have touched, waits as a draft until the deadline; what is unresolved then is dropped in the shopper's
+//! favour.
+
+use super::deciding::near;
+use super::{Coordinator, Effect, Output};
+use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::payment::{IdempotencyKey, PaymentState};
+use crate::checkout::receipt::{Paid, Receipt};
+use crate::checkout::session::{Session, SessionId, SessionState};
+use crate::observation::Observation;
+use crate::units::{Money, Timestamp};
+
+impl Coordinator {
+    /// The next moment at which something happens to a session because time has passed.
+    pub(super) fn next_deadline(&self) -> Option<(Timestamp, SessionId)> {
+        let active = self
+            .state
+            .active
+            .iter()
+            .filter_map(|id| self.state.sessions.get(id));
+        active
+            .filter_map(|s| Some((self.deadline(s)?, s.id.clone())))
+            .min()
+    }
+
+    fn deadline(&self, session: &Session) -> Option<Timestamp> {
+        let policy = &self.definition.policy;
+        match session.state {
+            SessionState::Inside if self.gateless => {
+                let visit = self.visits.get(session.track.as_ref()?)?;
+                Some(visit.last_seen.plus_seconds(policy.track_lost_s))
+            }
+            SessionState::Draft => Some(session.exited_at?.plus_seconds(policy.review_deadline_s)),
+            SessionState::Inside
+            | SessionState::Leaving
+            | SessionState::Settled
+            | SessionState::Closed => None,
+        }
+    }
+
+    pub(super) fn pass_deadline(&mut self, id: &SessionId, due: Timestamp, out: &mut Vec<Output>) {
+        let Some(session) = self.state.sessions.get(id) else {
+            return;
+        };
+        match session.state {
+            SessionState::Inside => {
+                let last_seen = session
+                    .track
+                    .as_ref()
+                    .and_then(|t| self.visits.get(t))
+                    .map(|v| v.last_seen);
+                let at = last_seen.unwrap_or(due);
+                self.decide(
+                    Decision::SessionExited {
+                        session: id.clone(),
+                        at,
+                    },
+                    out,
+                );
+            }
+            SessionState::Draft => {
+                let reviews: Vec<_> = session.cart.reviews.keys().cloned().collect();
+                for review in reviews {
+                    let by = "the deadline".to_owned();
+                    self.decide(
+                        Decision::ReviewClosed {
+                            review,
+                            at: due,
+                            by,
+                            session: None,
+                            items: vec![],
+                        },
+                        out,
+                    );
+                }
+                self.settle(id, out);
+            }
+            SessionState::Leaving | SessionState::Settled | SessionState::Closed => {}
+        }
+    }
+
+    /// Settles every cart that nothing can change any more, everything up to `limit` being decided.
+    pub(super) fn settle_ready(&mut self, limit: Timestamp, out: &mut Vec<Output>) {
+        let leaving: Vec<SessionId> = (self.state.active.iter())
+            .filter(|id| {
+                let state = self.state.sessions.get(*id).map(|s| s.state);
+                matches!(state, Some(SessionState::Leaving | SessionState::Draft))
+            })
+            .cloned()
+            .collect();
+        for id in leaving {
+            let Some(session) = self.state.sessions.get(&id) else {
+                continue;
+            };
+            let Some(exit) = session.exited_at else {
+                continue;
+            };
+            if limit < exit || self.may_still_change(session, exit) {
+                continue;
+            }
+            match (self.waits_for(session), session.state) {
+                (None, _) => self.settle(&id, out),
+                (Some(reason), SessionState::Leaving) => {
+                    self.decide(
+                        Decision::CartDrafted {
+                            session: id,
+                            at: exit,
+                            reason,
+                        },
+                        out,
+                    );
+                }
+                (Some(_), _) => {}
+            }
+        }
+    }
+
+    /// Something that began before the exit is still going on where the shopper was.
+    fn may_still_change(&self, session: &Session, exit: Timestamp) -> bool {
+        let Some(track) = &session.track else {
+            return false;
+        };
+        let mine = |shelf| near(self, track).any(|s| *s == shelf);
+        let open = self.intake.open().any(|o| o.since <= exit && mine(o.shelf));
+        open || self
+            .intake
+            .waiting()
+            .any(|stamped| match &stamped.observation {
+                Observation::Shelf(change) => change.start <= exit && mine(change.shelf),
+                Observation::Body(_) | Observation::Gate(_) => false,
+            })
+    }
+
+    /// Why the cart must wait as a draft.
+    fn waits_for(&self, session: &Session) -> Option<String> {
+        let reviews = session.cart.reviews.len();
+        if reviews > 0 {
+            return Some(format!("{reviews} of its lines wait for a verdict"));
+        }
+        let shelves: Vec<_> = session.track.iter().flat_map(|t| near(self, t)).collect();
+        let matters = |name: &crate::store::NodeName| {
+            self.definition.layout.node(name).is_some_and(|node| {
+                node.tracks_bodies
+                    || node.watches_gate
+                    || node.shelves.iter().any(|s| shelves.contains(&s))
+            })
+        };
+        let silent = self.state.silent.keys().find(|node| matters(node))?;
+        Some(format!(
+            "node {silent} is silent and could have seen something"
+        ))
+    }
+
+    fn settle(&mut self, id: &SessionId, out: &mut Vec<Output>) {
+        let Some(session) = self.state.sessions.get(id) else {
+            return;
+        };
+        let lines = session.cart.receipt_lines(&self.definition.catalogue);
+        let total = Money::new(
+            lines.iter().map(|l| l.amount.minor).sum(),
+            self.definition.currency,
+        );
+        let at = session.exited_at.unwrap_or(session.entered_at);
+        self.decide(
+            Decision::Settled {
+                session: id.clone(),
+                at,
+                total,
+            },
+            out,
+        );
+        self.pay(id, out);
+    }
+
+    /// Takes the next step of the payment of a settled session: capture, void, or the receipt.
+    pub(super) fn pay(&mut self, id: &SessionId, out: &mut Vec<Output>) {
+        let Some(session) = self.state.sessions.get(id) else {
+            return;
+        };
+        let lines = session.cart.receipt_lines(&self.definition.catalogue);
+        let currency = self.definition.currency;
+        let total = Money::new(lines.iter().map(|l| l.amount.minor).sum(), currency);
+        let at = session.exited_at.unwrap_or(session.entered_at);
+        let paid = match &session.payment {
+            // The gateway would not release the hold: it lapses by itself, and nothing is owed.
+            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => Paid::Voided,
+            PaymentState::Authorised(hold) => {
+                let authorisation = hold.id.clone();
+                let amount = Money::new(total.minor.min(hold.amount.minor), currency);
+                if amount.minor > 0 {
+                    self.ask(
+                        id.clone(),
+                        "capture",
+                        at,
+                        PaymentRequest::Capture {
+                            authorisation,
+                            amount,
+                        },
+                        out,
+                    );
+                } else {
+                    self.asked_to_void.insert(id.clone());
+                    self.ask(
+                        id.clone(),
+                        "void",
+                        at,
+                        PaymentRequest::Void { authorisation },
+                        out,
+                    );
+                }
+                return;
+            }
+            PaymentState::Asked { .. } => return,
+            PaymentState::Captured { amount, .. } if amount.minor >= total.minor => Paid::Captured,
+            PaymentState::Voided => Paid::Voided,
+            PaymentState::None | PaymentState::Refused { .. } if total.minor == 0 => Paid::Voided,
+            PaymentState::None
+            | PaymentState::Refused { .. }
+            | PaymentState::Captured { .. }
+            | PaymentState::Owed { .. } => Paid::Owed,
+        };
+        let tax = Money::new(lines.iter().map(|l| l.tax.minor).sum(), currency);
+        let receipt = Receipt {
+            session: id.clone(),
+            track: session.track.clone(),
+            entered_at: session.entered_at,
+            exited_at: at,
+            lines,
+            total,
+            tax,
+            paid,
+        };
+        self.asked_to_void.remove(id);
+        if let Some(track) = &receipt.track {
+            self.visits.remove(track);
+        }
+        self.decide(
+            Decision::ReceiptIssued {
+                receipt: receipt.clone(),
+            },
+            out,
+        );
+        out.push(Output::Effect(Effect::Receipt(receipt)));
+    }
+
+    /// Asks the gateway, under a key that names the session and what is asked.
+    pub(super) fn ask(
+        &mut self,
+        session: SessionId,
+        what: &str,
+        at: Timestamp,
+        request: PaymentRequest,
+        out: &mut Vec<Output>,
+    ) {
+        let key = IdempotencyKey::from(format!("{}/{session}/{what}", self.definition.id));
+        let asked = Decision::PaymentRequested {
+            session: session.clone(),
+            at,
+            key: key.clone(),
+            request: request.clone(),
+        };
+        self.decide(asked, out);
+        out.push(Output::Effect(Effect::Pay {
+            session,
+            key,
+            request,
+        }));
+    }
+
+    /// Everybody who is still inside has left: nothing more will be seen.
+    pub(super) fn end_recording(&mut self, out: &mut Vec<Output>) {
+        self.advance_to(Timestamp::MAX, out);
+        let inside: Vec<_> = (self.state.active.iter())
+            .filter_map(|id| self.state.sessions.get(id))
+            .filter(|s| s.state == SessionState::Inside)
+            .map(|s| {
+                let last_seen = s
+                    .track
+                    .as_ref()
+                    .and_then(|t| self.visits.get(t))
+                    .map(|v| v.last_seen);
+                (s.id.clone(), last_seen.unwrap_or(s.entered_at))
+            })
+            .collect();
+        for (session, at) in inside {
+            self.decide(Decision::SessionExited { session, at }, out);
+        }
+        self.advance_to(Timestamp::MAX, out);
+    }
+}
