@@ -179,6 +179,7 @@ impl Coordinator {
             | Decision::EntryRefused { .. }
             | Decision::TrackBound { .. }
             | Decision::ReviewClosed { .. }
+            | Decision::LinesDropped { .. }
             | Decision::SessionExited { .. }
             | Decision::CartDrafted { .. }
             | Decision::Settled { .. }

@@ -33,9 +33,13 @@ const NOBODY: f64 = 0.004;
 const ON_PLATES: f64 = 1.0;
 const BESIDE: f64 = 0.02;
 const ON_SHELF: f64 = 0.002;
+/// Prior of a misplaced item that lies on or beside the changed plates: one among the units that belong there.
+const MISPLACED: f64 = 0.12;
 /// Prior of a put-back into a facing of its own product, or into another.
 const PUT_OWN: f64 = 1.0;
 const PUT_ELSEWHERE: f64 = 0.08;
+/// Prior of putting back something else than what was taken last.
+const NOT_IN_HAND: f64 = 0.25;
 /// Prior of something that is no product of ours, and the range of its mass, grams.
 const FOREIGN: (f64, f64) = (0.01, 2_000.0);
 /// Prior of `quantity` units in one change: geometric.
@@ -300,7 +304,7 @@ fn take_candidates(evidence: Evidence<'_>, change: &ShelfObservation) -> Vec<(f6
             product: id.clone(),
             quantity: 1,
         };
-        let log = item_match::log_likelihood(grams, sigma, product, 1) + share + (0.3_f64).ln();
+        let log = item_match::log_likelihood(grams, sigma, product, 1) + share + MISPLACED.ln();
         out.push((log, What::Items(vec![item])));
     }
     out.push((foreign_log(evidence, change), What::Foreign));
@@ -352,22 +356,20 @@ fn put_candidates(
         };
         let own = location_log(evidence.definition, change, id) > BESIDE.ln() - 1e-9;
         let place = if own { PUT_OWN } else { PUT_ELSEWHERE };
+        let in_hand = if session.cart.last_taken() == Some(id) {
+            1.0
+        } else {
+            NOT_IN_HAND
+        };
+        let unit = held.mass.grams() / f64::from(held.quantity);
         for quantity in 1..=held.quantity.min(item_match::QUANTITY_MAX) {
-            // The cart knows what its units weighed when they were taken: they weigh the same when they come back.
-            let weighed = held.mass.grams() / f64::from(held.quantity) * f64::from(quantity);
-            let remembered = -0.5
-                * ((grams.abs() - weighed) / (sigma * 1.5).hypot(0.01 * weighed + 0.5)).powi(2);
-            let nominal = item_match::log_likelihood(grams, sigma, product, quantity);
-            // The remembered weight only ever argues against: at most as strongly as a misread take would justify.
-            let log =
-                nominal + remembered.max(-4.0) * 0.5 + share + place.ln() + quantity_log(quantity);
-            out.push((
-                log,
-                What::Items(vec![Item {
-                    product: id.clone(),
-                    quantity,
-                }]),
-            ));
+            let weighed = item_match::log_likelihood_again(grams, sigma, product, quantity, unit);
+            let log = weighed + share + place.ln() + in_hand.ln() + quantity_log(quantity);
+            let items = vec![Item {
+                product: id.clone(),
+                quantity,
+            }];
+            out.push((log, What::Items(items)));
         }
     }
     out.push((foreign_log(evidence, change), What::Foreign));

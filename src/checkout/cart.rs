@@ -14,6 +14,8 @@ use super::receipt::ReceiptLine;
 pub struct Cart {
     /// Units and mass of each product that is charged as things stand; never zero units.
     lines: BTreeMap<ProductId, Held>,
+    /// What was taken last: a hand that puts something back most likely still holds it.
+    last_taken: Option<ProductId>,
     /// Changes that wait for a verdict, with what they most likely were.
     pub reviews: BTreeMap<ReviewId, Vec<Item>>,
 }
@@ -37,6 +39,13 @@ impl Cart {
         self.lines.get(product).map_or(0, |held| held.quantity)
     }
 
+    /// The product that was taken last, while the cart still has it.
+    pub fn last_taken(&self) -> Option<&ProductId> {
+        self.last_taken
+            .as_ref()
+            .filter(|id| self.lines.contains_key(*id))
+    }
+
     /// Nothing to charge and nothing in review.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.reviews.is_empty()
@@ -49,6 +58,10 @@ impl Cart {
             held.quantity += item.quantity;
             held.mass += share;
         }
+        self.last_taken = items
+            .last()
+            .map(|item| item.product.clone())
+            .or(self.last_taken.take());
     }
 
     /// Removes put-back items. Units that the cart does not have are left out: the store never owes a shopper.
@@ -58,6 +71,21 @@ impl Cart {
                 held.quantity = held.quantity.saturating_sub(item.quantity);
                 held.mass = Milligrams((held.mass - share).0.max(0));
                 if held.quantity == 0 {
+                    self.lines.remove(&item.product);
+                }
+            }
+        }
+    }
+
+    /// Drops units from the cart, each with an even share of what its line weighs.
+    pub fn drop_units(&mut self, items: &[Item]) {
+        for item in items {
+            if let Some(held) = self.lines.get_mut(&item.product) {
+                let left = held.quantity.saturating_sub(item.quantity);
+                held.mass =
+                    Milligrams(held.mass.0 * i64::from(left) / i64::from(held.quantity.max(1)));
+                held.quantity = left;
+                if left == 0 {
                     self.lines.remove(&item.product);
                 }
             }

@@ -46,6 +46,13 @@ pub enum Decision {
         session: Option<SessionId>,
         items: Vec<Item>,
     },
+    /// Lines that nobody could be sure of are not charged.
+    LinesDropped {
+        session: SessionId,
+        at: Timestamp,
+        items: Vec<Item>,
+        reason: String,
+    },
     /// The shopper has left; what counts are changes before this.
     SessionExited { session: SessionId, at: Timestamp },
     /// The shopper has left, and the cart can't be final yet.

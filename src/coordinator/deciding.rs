@@ -132,6 +132,9 @@ impl Coordinator {
             (What::Foreign, _) if first.leaves_again => {
                 nothing("something that is no product was taken away again")
             }
+            (What::Foreign, _) if self.too_light(change) => {
+                nothing("too light for anything that is sold here")
+            }
             (What::Foreign, _) => review(format!(
                 "{} left, and no product explains it",
                 change.delta().abs()
@@ -140,6 +143,15 @@ impl Coordinator {
             (What::Items(_), Some(_)) if sure => AttributionVerdict::Accepted,
             (What::Items(_), _) => review(format!("only {:.0} % sure", 100.0 * first.probability)),
         }
+    }
+
+    /// Less than half of the lightest product on that shelf.
+    fn too_light(&self, change: &ShelfObservation) -> bool {
+        let shelf = self.definition.layout.shelves.get(&change.shelf);
+        let plates = shelf.into_iter().flat_map(|s| &s.plates);
+        (plates.flat_map(|p| self.definition.planogram.on_plate(p.id)))
+            .filter_map(|f| self.definition.catalogue.products().get(f.product_index))
+            .all(|product| 2 * change.delta().0.abs() < product.weight.0)
     }
 
     /// Follows a track: opens a session at first sight where there is no gate, binds a waiting shopper's track where

@@ -5,13 +5,15 @@
 //! could have touched, waits as a draft until the deadline; what is unresolved then is dropped in the shopper's
 //! favour.
 
+use std::collections::BTreeMap;
+
 use super::deciding::near;
 use super::{Coordinator, Effect, Output};
-use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
 use crate::checkout::payment::{IdempotencyKey, PaymentState};
 use crate::checkout::receipt::{Paid, Receipt};
 use crate::checkout::session::{Session, SessionId, SessionState};
-use crate::observation::Observation;
+use crate::observation::{ChangeKind, Item, Observation};
 use crate::units::{Money, Timestamp};
 
 impl Coordinator {
@@ -64,22 +66,70 @@ impl Coordinator {
             }
             SessionState::Draft => {
                 let reviews: Vec<_> = session.cart.reviews.keys().cloned().collect();
-                for review in reviews {
-                    let by = "the deadline".to_owned();
-                    self.decide(
-                        Decision::ReviewClosed {
-                            review,
-                            at: due,
-                            by,
-                            session: None,
-                            items: vec![],
-                        },
-                        out,
-                    );
-                }
+                reviews
+                    .into_iter()
+                    .for_each(|review| self.expire(review, due, out));
                 self.settle(id, out);
             }
             SessionState::Leaving | SessionState::Settled | SessionState::Closed => {}
+        }
+    }
+
+    fn price_minor(&self, items: &[Item]) -> i64 {
+        let price = |item: &Item| {
+            self.definition
+                .catalogue
+                .get(item.product.as_str())
+                .map_or(0, |p| p.price.minor)
+        };
+        items
+            .iter()
+            .map(|item| price(item) * i64::from(item.quantity))
+            .sum()
+    }
+
+    /// Closes a review in the shoppers' favour: what may have been taken is not charged, and of what may have been put
+    /// back the dearest isn't charged either.
+    fn expire(&mut self, review: ReviewId, at: Timestamp, out: &mut Vec<Output>) {
+        let Some(open) = self.state.reviews.get(&review) else {
+            return;
+        };
+        let doubt = 1.0 - self.definition.policy.confidence_min;
+        // Of what each shopper may have put back, the dearest; of equal prices, the likeliest, which comes first.
+        let mut dropped: BTreeMap<SessionId, (i64, Vec<Item>)> = BTreeMap::new();
+        if open.change.kind == ChangeKind::Put {
+            for (rank, hypothesis) in open.change.hypotheses.iter().enumerate() {
+                let plausible = rank == 0 || f64::from(hypothesis.probability_ppm) >= doubt * 1e6;
+                let Some(session) = hypothesis.session.as_ref().filter(|_| plausible) else {
+                    continue;
+                };
+                let price = self.price_minor(&hypothesis.items);
+                let dearest = dropped.entry(session.clone()).or_default();
+                if dearest.1.is_empty() || price > dearest.0 {
+                    *dearest = (price, hypothesis.items.clone());
+                }
+            }
+        }
+        let by = "the deadline".to_owned();
+        let closed = Decision::ReviewClosed {
+            review,
+            at,
+            by,
+            session: None,
+            items: vec![],
+        };
+        self.decide(closed, out);
+        for (session, (_, items)) in dropped {
+            let reason = "it may have been put back".to_owned();
+            self.decide(
+                Decision::LinesDropped {
+                    session,
+                    at,
+                    items,
+                    reason,
+                },
+                out,
+            );
         }
     }
 

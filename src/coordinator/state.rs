@@ -93,6 +93,9 @@ impl State {
                 items,
                 ..
             } => self.close_review(review, session.as_ref(), items),
+            Decision::LinesDropped { session, items, .. } => {
+                self.with(session, |s| s.cart.drop_units(items));
+            }
             Decision::SessionExited { session, at } => self.with(session, |s| {
                 s.exited_at = Some(*at);
                 s.state = SessionState::Leaving;

@@ -16,6 +16,8 @@ pub const LIKELIHOODS_MAX: usize = 32;
 const UNIT_SPREAD: (f64, f64) = (0.012, 0.7);
 /// Spread of plate gains, as a share of the change.
 const GAIN_SPREAD: f64 = 0.006;
+/// Standard deviation of an earlier weighing of a unit, grams.
+const SEEN_SIGMA_G: f64 = 1.5;
 /// Worse than the best by this much is not worth sending.
 const WORSE_MAX: f64 = 30.0;
 
@@ -28,6 +30,28 @@ pub fn log_likelihood(grams: f64, sigma: f64, product: &Product, quantity: u32) 
         sigma * sigma + f64::from(quantity) * spread * spread + (GAIN_SPREAD * expected).powi(2);
     let residual = grams.abs() - expected;
     -0.5 * (residual * residual / variance + (std::f64::consts::TAU * variance).ln())
+}
+
+/// The same for units that were weighed before, at `seen_unit` grams each: what a unit weighed when it was taken is
+/// what it weighs when it comes back, up to the errors of the two plates.
+pub fn log_likelihood_again(
+    grams: f64,
+    sigma: f64,
+    product: &Product,
+    quantity: u32,
+    seen_unit: f64,
+) -> f64 {
+    let nominal = product.weight.grams();
+    let prior = (UNIT_SPREAD.0 * nominal).max(UNIT_SPREAD.1).powi(2);
+    let gain = (GAIN_SPREAD * nominal).powi(2);
+    let seen = gain + SEEN_SIGMA_G * SEEN_SIGMA_G;
+    // The unit's weight given the catalogue and the first weighing: normal, precisions add.
+    let variance = 1.0 / (1.0 / prior + 1.0 / seen);
+    let unit = variance * (nominal / prior + seen_unit / seen);
+    let units = f64::from(quantity);
+    let all = sigma * sigma + units * units * (variance + gain);
+    let residual = grams.abs() - unit * units;
+    -0.5 * (residual * residual / all + (std::f64::consts::TAU * all).ln())
 }
 
 /// Log-density of how one product's weight is shared over `plates` plates: uniform.

@@ -141,6 +141,8 @@ pub struct ShelfSensor {
     pub id: ShelfId,
     cells: Vec<Cell>,
     pending: Vec<Pending>,
+    /// Steps that went out lately: a neighbour's leak may settle later than the step that caused it.
+    recent: Vec<(usize, u64, f64)>,
 }
 
 impl ShelfSensor {
@@ -159,6 +161,7 @@ impl ShelfSensor {
             id,
             cells,
             pending: Vec::new(),
+            recent: Vec::new(),
         }
     }
 
@@ -296,7 +299,12 @@ impl ShelfSensor {
                 first += 1;
                 continue;
             }
-            out.push(self.change(&members, history, now));
+            let change = self.change(&members, history, now);
+            let explained = self.explained_by_recent(&members, history);
+            self.remember(&members, now);
+            if !explained {
+                out.push(change);
+            }
             let mut index = 0;
             self.pending.retain(|_| {
                 index += 1;
@@ -333,6 +341,30 @@ impl ShelfSensor {
         }
         members.sort_unstable();
         members
+    }
+
+    /// Whether these steps are leak of a larger one beside them that went out already.
+    fn explained_by_recent(&self, members: &[usize], history: &History) -> bool {
+        members
+            .iter()
+            .filter_map(|&m| Some((&self.pending[m], self.pending[m].step?)))
+            .all(|(p, step)| {
+                self.recent.iter().any(|&(cell, peak, delta)| {
+                    cell.abs_diff(p.cell) == 1
+                        && peak.abs_diff(p.peak) as f64 * history.block_s <= TOGETHER_S
+                        && step.delta.abs() < delta.abs()
+                        && leaks(step.delta, delta)
+                })
+            })
+            && members.iter().any(|&m| self.pending[m].step.is_some())
+    }
+
+    fn remember(&mut self, members: &[usize], now: u64) {
+        self.recent
+            .retain(|(_, peak, _)| now.saturating_sub(*peak) < History::BLOCKS);
+        let steps = members.iter().map(|&m| &self.pending[m]);
+        self.recent
+            .extend(steps.filter_map(|p| Some((p.cell, p.peak, p.step?.delta))));
     }
 
     fn change(&self, members: &[usize], history: &History, now: u64) -> Change {
