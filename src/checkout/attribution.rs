@@ -22,13 +22,13 @@ use super::session::SessionId;
 /// Hands are looked at this long before and after the moment of the change, seconds.
 pub const REACH_WINDOW_S: f64 = 0.25;
 /// Standard deviation of a reaching hand's distance from the plates it changes, metres.
-const HAND_SIGMA_M: f64 = 0.10;
+const HAND_SIGMA_M: f64 = 0.08;
 /// Share of reaches whose hand is placed wrongly, and how far off they are, metres.
 const HAND_OUTLIER: (f64, f64) = (0.03, 0.35);
 /// Where the head is while reaching: so far from the plates, with such a spread, metres.
 const HEAD_M: (f64, f64) = (0.55, 0.30);
 /// Weight of an unseen taker, on the scale of reach (1 = a hand on the plate).
-const NOBODY: f64 = 0.004;
+const NOBODY: f64 = 0.001;
 /// Prior of a product whose facing is on the changed plates, beside them, elsewhere on the shelf.
 const ON_PLATES: f64 = 1.0;
 const BESIDE: f64 = 0.02;
@@ -371,6 +371,22 @@ fn put_candidates(
             }];
             out.push((log, What::Items(items)));
         }
+    }
+    // What waits for a verdict may be in the shopper's hands too.
+    for item in session.cart.reviews.values().flatten() {
+        let Some(product) = evidence.definition.catalogue.get(item.product.as_str()) else {
+            continue;
+        };
+        if session.cart.quantity(&item.product) > 0 {
+            continue;
+        }
+        let own = location_log(evidence.definition, change, &item.product) > BESIDE.ln() - 1e-9;
+        let place = if own { PUT_OWN } else { PUT_ELSEWHERE };
+        let weighed = item_match::log_likelihood(grams, sigma, product, item.quantity);
+        out.push((
+            weighed + share + place.ln() + NOT_IN_HAND.ln(),
+            What::Items(vec![item.clone()]),
+        ));
     }
     out.push((foreign_log(evidence, change), What::Foreign));
     out

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Coordinator, Effect, Output, Visit};
 use crate::checkout::attribution::{self, Evidence, Explained, What};
 use crate::checkout::decision::{
-    Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest,
+    Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest, ReviewId,
 };
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::PaymentState;
@@ -101,7 +101,47 @@ impl Coordinator {
             verdict,
             hypotheses,
         };
+        let resolved = self.resolved_by(&attributed);
+        let at = attributed.at;
         self.decide(Decision::Attributed(attributed), out);
+        for review in resolved {
+            let by = "the put-back".to_owned();
+            let closed = Decision::ReviewClosed {
+                review,
+                at,
+                by,
+                session: None,
+                items: vec![],
+            };
+            self.decide(closed, out);
+        }
+    }
+
+    /// The reviews that need no verdict any more: what they were about has been put back by the shopper who may have
+    /// taken it.
+    fn resolved_by(&self, put: &Attributed) -> Vec<ReviewId> {
+        let first = put.hypotheses.first();
+        let (ChangeKind::Put, AttributionVerdict::Accepted, Some(first)) =
+            (put.kind, &put.verdict, first)
+        else {
+            return Vec::new();
+        };
+        let Some(session) = first
+            .session
+            .as_ref()
+            .and_then(|id| self.state.sessions.get(id))
+        else {
+            return Vec::new();
+        };
+        let in_cart = first
+            .items
+            .iter()
+            .any(|item| session.cart.quantity(&item.product) > 0);
+        (session.cart.reviews.iter())
+            .filter(|(_, items)| !in_cart && **items == first.items)
+            .map(|(review, _)| review.clone())
+            .take(1)
+            .collect()
     }
 
     /// What follows from the explanations: charge only what is sure enough.
