@@ -1,1 +1,3 @@
-//! mod
+//! Every kind of IO: it imports the domain, and the domain never imports it.
+
+pub mod definition_file;

@@ -1,6 +1,7 @@
 //! The store definition: the TOML file's checked form.
 
-use super::{Catalogue, Layout, Planogram};
+use super::remark::Remarks;
+use super::{Catalogue, DefinitionError, Layout, Planogram, Warning, check, raw};
 use crate::units::{Currency, Money};
 
 /// The rules that the owner sets.
@@ -48,4 +49,41 @@ pub struct Definition {
     pub layout: Layout,
     /// SHA-256 of the definition in its normal form, in hex: decisions name it.
     pub hash: String,
+}
+
+/// The definition of the NanoStore, which ships with the program: `deploy/nanostore.toml`.
+pub const NANOSTORE: &str = include_str!("../../deploy/nanostore.toml");
+
+/// The file name that remarks on [`NANOSTORE`] carry.
+pub const NANOSTORE_FILE: &str = "deploy/nanostore.toml";
+
+/// Bytes of a definition file.
+pub const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Reads and checks a definition. `file_name` only goes into the remarks.
+///
+/// A GTIN whose check digit is wrong is a warning, as real codes sometimes fail it. Products, nodes, shelves and
+/// facings come out in the order of their codes, names and places, whatever the order of the file: two texts with
+/// the same [`Definition::hash`] give the same definition.
+///
+/// # Errors
+/// Every independent mistake of the text, each with its line. Where the text is no TOML, only the first.
+pub fn parse(text: &str, file_name: &str) -> Result<(Definition, Vec<Warning>), DefinitionError> {
+    let too_large = text.len() > FILE_BYTES_MAX;
+    let mut remarks = Remarks::new(if too_large { "" } else { text }, file_name);
+    if too_large {
+        remarks.mistake_of_file(
+            format!("the file has {} bytes", text.len()),
+            format!("a definition has at most {FILE_BYTES_MAX}: remove what is no part of it"),
+        );
+        return remarks.finish(None);
+    }
+    let raw = raw::read(text, &mut remarks);
+    let definition = raw.and_then(|raw| check::resolve(&raw, &mut remarks));
+    remarks.finish(definition)
+}
+
+/// The JSON Schema of the definition file, for editors.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(raw::RawDefinition)
 }

@@ -4,12 +4,17 @@
 //! and answers a mistake with the offending line.
 
 pub mod catalogue;
+mod check;
 pub mod definition;
 pub mod gtin;
 pub mod layout;
+pub mod normal_form;
 pub mod planogram;
+mod raw;
+pub mod remark;
 
 pub use catalogue::{Catalogue, Product, ProductId, SoldBy};
 pub use definition::{Definition, Policy};
 pub use layout::{Gate, Layout, Node, NodeName, Plate, PlateId, Shelf, ShelfId};
 pub use planogram::{Facing, Planogram};
+pub use remark::{DefinitionError, Warning};
