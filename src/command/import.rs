@@ -70,10 +70,7 @@ fn create(path: &Path, force: bool) -> anyhow::Result<File> {
     }
     match how.open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!(
-                "{} exists already; `--force` overwrites it",
-                path.display()
-            )
+            bail!("{} exists already; `--force` overwrites it", path.display())
         }
         opened => opened.with_context(|| format!("{} cannot be written", path.display())),
     }
@@ -119,7 +116,10 @@ fn summary(from: &Path, to: &Path, recording: &Recording) -> String {
     let seconds = span.map_or(0.0, |(first, last)| last.seconds_since(first));
     let nodes: Vec<&str> = recording.nodes.iter().map(|node| node.as_str()).collect();
     let truth = match &recording.truth {
-        Some(truth) => format!("the truth of {}", counted(truth.receipts.len(), "receipt", "receipts")),
+        Some(truth) => format!(
+            "the truth of {}",
+            counted(truth.receipts.len(), "receipt", "receipts")
+        ),
         None => "no truth".to_owned(),
     };
     let damage = match &recording.damage {

@@ -272,9 +272,7 @@ fn quiet_std_g(score: f64) -> f64 {
     }
     (table.windows(2))
         .find_map(|pair| match *pair {
-            [(x0, y0), (x1, y1)] if score <= x1 => {
-                Some(y0 + (y1 - y0) * (score - x0) / (x1 - x0))
-            }
+            [(x0, y0), (x1, y1)] if score <= x1 => Some(y0 + (y1 - y0) * (score - x0) / (x1 - x0)),
             _ => None,
         })
         .unwrap_or(if score > last { highest } else { lowest })

@@ -40,7 +40,11 @@ const KICK: f64 = 1.6;
 #[derive(Clone, Copy, Debug)]
 enum Effect {
     /// A hand presses (or lifts, negative) for a while.
-    Press { middle_t: f64, wide_s: f64, grams: f64 },
+    Press {
+        middle_t: f64,
+        wide_s: f64,
+        grams: f64,
+    },
     /// Weight comes (or goes, negative) for good.
     Step { t: f64, ramp_s: f64, grams: f64 },
     /// The plate swings.
@@ -55,7 +59,11 @@ impl Effect {
                 wide_s,
                 grams,
             } => grams * (-((t - middle_t) / wide_s).powi(4)).exp(),
-            Effect::Step { t: t0, ramp_s, grams } => {
+            Effect::Step {
+                t: t0,
+                ramp_s,
+                grams,
+            } => {
                 let k = ((t - t0) / ramp_s).clamp(0.0, 1.0);
                 grams * k * k * (3.0 - 2.0 * k)
             }
@@ -71,7 +79,9 @@ impl Effect {
     fn over_t(&self) -> f64 {
         match *self {
             // A gram of a hard press is left at 1.6 widths.
-            Effect::Press { middle_t, wide_s, .. } => middle_t + 1.7 * wide_s,
+            Effect::Press {
+                middle_t, wide_s, ..
+            } => middle_t + 1.7 * wide_s,
             Effect::Step { t, ramp_s, .. } => t + ramp_s,
             Effect::Ring { t, .. } => t + RING_S,
         }
@@ -260,7 +270,14 @@ impl Scales {
     }
 
     /// A hand presses a plate from `t` on, and its neighbours feel a little of it.
-    pub fn press(&mut self, random: &mut ChaCha8Rng, plate: usize, t: f64, seconds: f64, grams: f64) {
+    pub fn press(
+        &mut self,
+        random: &mut ChaCha8Rng,
+        plate: usize,
+        t: f64,
+        seconds: f64,
+        grams: f64,
+    ) {
         let press = |grams| Effect::Press {
             middle_t: t + seconds / 2.0,
             wide_s: seconds / 2.5,

@@ -118,7 +118,9 @@ impl Facing {
         if self.stock.is_empty() {
             return (Vec::new(), Loads::new());
         }
-        let first = self.stock.swap_remove(random.random_range(0..self.stock.len()));
+        let first = self
+            .stock
+            .swap_remove(random.random_range(0..self.stock.len()));
         taken.push(first);
         while taken.len() < quantity {
             let away = |standing: &Standing| (standing.along() - first.along()).abs();

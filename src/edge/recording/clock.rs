@@ -102,7 +102,10 @@ mod tests {
             .collect();
         for (index, pair) in firsts(&sent).windows(2).enumerate().skip(30) {
             let step = pair[1] - pair[0];
-            assert!((step - SECOND / 5).abs() < 2_500, "batch {index}: {step} µs");
+            assert!(
+                (step - SECOND / 5).abs() < 2_500,
+                "batch {index}: {step} µs"
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::store::{
-    Catalogue, Definition, Facing, Gate, Layout, Node, NodeName, Plate, PlateId, Planogram, Policy,
+    Catalogue, Definition, Facing, Gate, Layout, Node, NodeName, Planogram, Plate, PlateId, Policy,
     Product, ProductId, Shelf, ShelfId, SoldBy,
 };
 use crate::units::{Currency, Milligrams, Money, Point};

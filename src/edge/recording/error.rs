@@ -119,7 +119,9 @@ pub enum Flaw {
     },
     #[error("{0} Hz is no sample rate")]
     NoRate(f64),
-    #[error("{0} is an impossible timestamp (seconds between the years 1970 and 2500 are possible)")]
+    #[error(
+        "{0} is an impossible timestamp (seconds between the years 1970 and 2500 are possible)"
+    )]
     NoTime(f64),
     #[error("a body {0:.0} m away is impossible")]
     NoPlace(f64),
@@ -129,6 +131,8 @@ pub enum Flaw {
     CutFile,
     #[error("{0}")]
     BadRecord(String),
-    #[error("the recording has format version {0}, and this program reads version 1; use a newer one")]
+    #[error(
+        "the recording has format version {0}, and this program reads version 1; use a newer one"
+    )]
     NewerVersion(u32),
 }

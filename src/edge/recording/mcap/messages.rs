@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::edge::recording::clock;
 use crate::observation::{GateObservation, NodeClock, Pose, Sighting, TrackId};
-use crate::recording::{
-    BodyFrame, GateRecord, NO_COUNT, Record, ScaleBatch, ScaleGroup,
-};
+use crate::recording::{BodyFrame, GateRecord, NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::store::NodeName;
 use crate::units::Timestamp;
 

@@ -157,7 +157,9 @@ impl Content {
 
     fn message(&mut self, channel_id: u16, data: &[u8]) -> Result<(), Flaw> {
         let channel = self.channels.get(&channel_id).ok_or_else(|| {
-            Flaw::BadRecord(format!("a message belongs to channel {channel_id}, which is unknown"))
+            Flaw::BadRecord(format!(
+                "a message belongs to channel {channel_id}, which is unknown"
+            ))
         })?;
         let record = match channel {
             Channel::Scale(group) => json::<ScaleMessage>("a scale message", data)?.record(group),

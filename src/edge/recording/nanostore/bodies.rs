@@ -154,13 +154,20 @@ mod tests {
                 Some(sighting(2.54, -0.254, 1.537, 0.999)),
                 vec![],
             ),
-            (r#","head":{"point":{}},"hands":[{"point":{}}]"#, None, vec![]),
+            (
+                r#","head":{"point":{}},"hands":[{"point":{}}]"#,
+                None,
+                vec![],
+            ),
             (r#","head":{}"#, None, vec![]),
             (r#","hands":[]"#, None, vec![]),
             (
                 r#","detection_metadata":[{"a":[1,{}]}],"hands":[{"point":{"x":10,"z":20},"score":0.5},{"point":{"y":1}},{"point":{"y":1}}]"#,
                 None,
-                vec![sighting(0.254, 0.0, 0.508, 0.5), sighting(0.0, 0.025, 0.0, 0.0)],
+                vec![
+                    sighting(0.254, 0.0, 0.508, 0.5),
+                    sighting(0.0, 0.025, 0.0, 0.0),
+                ],
             ),
         ] {
             let frame = parse(&target(body)).unwrap();
@@ -184,9 +191,18 @@ mod tests {
     #[test]
     fn flaws_are_named() {
         for (text, expected) in [
-            (target(r#","head":{"point":{"x":1e9}}"#), "a body 25400000 m away is impossible"),
-            (target("").replace("1600000000.5", "-1"), "impossible timestamp"),
-            (target("").replace("\"77\"", "77"), "invalid type: integer `77`"),
+            (
+                target(r#","head":{"point":{"x":1e9}}"#),
+                "a body 25400000 m away is impossible",
+            ),
+            (
+                target("").replace("1600000000.5", "-1"),
+                "impossible timestamp",
+            ),
+            (
+                target("").replace("\"77\"", "77"),
+                "invalid type: integer `77`",
+            ),
         ] {
             let damage = read(Path::new("full_targets.json"), text.as_bytes()).damage;
             let damage = damage.expect("there is a flaw").to_string();

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use super::{
-    Damage, Flaw, OpenOptions, RecordingError, cannot_read, join_sentences, sort_records,
-};
+use super::{Damage, Flaw, OpenOptions, RecordingError, cannot_read, join_sentences, sort_records};
 use crate::recording::{BodyFrame, Record, Recording, ScaleGroup, Truth};
 use crate::store::{Definition, NodeName, PlateId, ShelfId};
 

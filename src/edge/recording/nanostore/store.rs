@@ -13,7 +13,7 @@ use super::{CEILING, gondola_node};
 use crate::edge::recording::{Damage, RecordingError, hash};
 use crate::store::catalogue::canonical;
 use crate::store::{
-    Catalogue, Definition, Facing, Layout, Node, Plate, PlateId, Planogram, Policy, Product,
+    Catalogue, Definition, Facing, Layout, Node, Planogram, Plate, PlateId, Policy, Product,
     ProductId, Shelf, ShelfId, SoldBy,
 };
 use crate::units::{Currency, Milligrams, Money, Point};
