@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::mcap::read::{ChunkReader, parse_record};
+use ::mcap::read::parse_record;
 use ::mcap::records::{Channel as ChannelRecord, Record as McapRecord, op};
 use ::mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions};
 use serde::de::DeserializeOwned;
@@ -20,8 +20,8 @@ use crate::edge::recording::{
 use crate::recording::{Record, Recording, ScaleGroup, Truth};
 use crate::store::{Definition, NodeName};
 
-/// A chunk that says it is larger than this is damaged: ours have some megabytes.
-const CHUNK_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// A chunk that says it is larger than this is damaged: ours have at most some megabytes.
+const CHUNK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Opcode and length before each record.
 const RECORD_HEAD: usize = 9;
 
@@ -98,9 +98,10 @@ impl Content {
         loop {
             let offset = (file.len() - rest.len()) as u64;
             let (opcode, body, after) = next_record(rest).ok_or((offset, Flaw::CutFile))?;
+            let record = &rest[..RECORD_HEAD + body.len()];
             rest = after;
             match opcode {
-                op::CHUNK => self.chunk(body).map_err(|flaw| (offset, flaw))?,
+                op::CHUNK => self.chunk(record).map_err(|flaw| (offset, flaw))?,
                 op::CHANNEL | op::MESSAGE | op::ATTACHMENT => {
                     let record = parse(opcode, body).map_err(|flaw| (offset, flaw))?;
                     self.record(record).map_err(|flaw| (offset, flaw))?;
@@ -117,28 +118,22 @@ impl Content {
         }
     }
 
-    /// Takes a chunk over as a whole or not at all: its checksum comes at its end.
-    fn chunk(&mut self, body: &[u8]) -> Result<(), Flaw> {
-        let McapRecord::Chunk { header, data } = parse(op::CHUNK, body)? else {
-            return Err(Flaw::BadRecord("the chunk cannot be read".to_owned()));
-        };
-        if header.uncompressed_size > CHUNK_BYTES_MAX {
-            return Err(Flaw::BadRecord(format!(
-                "a chunk of {} bytes is too large",
-                header.uncompressed_size
-            )));
-        }
-        let records: Vec<McapRecord> = ChunkReader::new(header, &data)
-            .and_then(Iterator::collect)
-            .map_err(unreadable)?;
+    /// Takes a chunk over, given with its head, as a whole or not at all.
+    fn chunk(&mut self, chunk: &[u8]) -> Result<(), Flaw> {
+        let options = LinearReaderOptions::default()
+            .with_skip_start_magic(true)
+            .with_skip_end_magic(true)
+            // The sum is checked before anything in the chunk is believed, and lengths are limited before memory is taken.
+            .with_prevalidate_chunk_crcs(true)
+            .with_record_length_limit(CHUNK_BYTES_MAX);
         let whole = self.records.len();
-        for record in records {
-            if let Err(flaw) = self.record(record) {
-                self.records.truncate(whole);
-                return Err(flaw);
-            }
+        let read = for_each_record(chunk, options, |opcode, body| {
+            self.record(parse(opcode, body)?)
+        });
+        if read.is_err() {
+            self.records.truncate(whole);
         }
-        Ok(())
+        read
     }
 
     fn record(&mut self, record: McapRecord<'_>) -> Result<(), Flaw> {
@@ -258,23 +253,32 @@ fn attachment_fits(body: &[u8]) -> bool {
 
 /// Checks the sums of everything that the walk did not: the data section and the summary.
 fn check_sums(file: &[u8]) -> Result<(), Flaw> {
-    let mut reader = LinearReader::new_with_options(
-        LinearReaderOptions::default()
-            .with_emit_chunks(true)
-            .with_record_length_limit(file.len())
-            .with_validate_data_section_crc(true)
-            .with_validate_summary_section_crc(true),
-    );
-    let mut rest = file;
+    let options = LinearReaderOptions::default()
+        .with_emit_chunks(true)
+        .with_record_length_limit(file.len())
+        .with_validate_data_section_crc(true)
+        .with_validate_summary_section_crc(true);
+    for_each_record(file, options, |_, _| Ok(()))
+}
+
+/// Has the `mcap` crate read `bytes`, and calls `see` with the opcode and body of each record.
+fn for_each_record(
+    bytes: &[u8],
+    options: LinearReaderOptions,
+    mut see: impl FnMut(u8, &[u8]) -> Result<(), Flaw>,
+) -> Result<(), Flaw> {
+    let mut reader = LinearReader::new_with_options(options);
+    let mut rest = bytes;
     while let Some(event) = reader.next_event() {
         match event.map_err(unreadable)? {
             LinearReadEvent::ReadRequest(wanted) => {
+                // Nothing left is an end of file to the reader, which knows whether it may be here.
                 let (now, later) = rest.split_at(wanted.min(rest.len()));
                 reader.insert(now.len()).copy_from_slice(now);
                 reader.notify_read(now.len());
                 rest = later;
             }
-            LinearReadEvent::Record { .. } => {}
+            LinearReadEvent::Record { opcode, data } => see(opcode, data)?,
         }
     }
     Ok(())

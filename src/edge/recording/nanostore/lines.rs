@@ -58,15 +58,17 @@ impl From<Flaw> for LineFlaw {
 /// Reads the JSON of one line; the value may borrow from it.
 pub(super) fn json<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, LineFlaw> {
     serde_json::from_str(line).map_err(|error| {
-        let flaw = match error.classify() {
-            serde_json::error::Category::Eof => Flaw::CutLine,
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Data => Flaw::NotJson(without_place(&error)),
-        };
-        // The column counts bytes from 1; at the end of the text it is the length.
-        let at = error.column().saturating_sub(1).min(line.len());
-        LineFlaw { at, flaw }
+        if error.is_eof() {
+            return LineFlaw {
+                at: line.len(),
+                flaw: Flaw::CutLine,
+            };
+        }
+        // The column counts bytes from 1.
+        LineFlaw {
+            at: error.column().saturating_sub(1).min(line.len()),
+            flaw: Flaw::NotJson(without_place(&error)),
+        }
     })
 }
 
@@ -263,7 +265,7 @@ mod tests {
             (&b"1\n2\n[3\n4\n"[..], 2, 3, 4, "invalid type"),
             (b"1\n2\n3\n\xff\n5\nx\n", 3, 4, 6, "not UTF-8"),
             (b"1\n\n2x\n3\n", 1, 3, 4, "trailing characters"),
-            (b"1\n-", 1, 2, 2, "cut off"),
+            (b"1\n-", 1, 2, 3, "cut off"),
         ] {
             for parts in 1..8 {
                 let lines = read(bytes, parts);

@@ -351,7 +351,7 @@ mod tests {
         let good = line("1600000000", 1, &[2, 2, 2], &zeros);
         for (text, expected) in [
             (String::new(), "plate_data.json, byte 0: the file is empty".to_owned()),
-            (format!("{good}\n{}", &good[..40]), format!("line 2, byte {}: the line is cut off", good.len() + 40)),
+            (format!("{good}\n{}", &good[..40]), format!("line 2, byte {}: the line is cut off", good.len() + 1 + 40)),
             (line("1600000000", 1, &[2, 2, 3], &zeros), "takes 48 bytes of samples, but 32 are there".to_owned()),
             (line("1600000000", 1, &[u32::MAX.into(), 65_535, 65_535], &zeros), "but 32 are there".to_owned()),
             (line("1600000000", 1, &[4, 2], &zeros), "[4, 2] is no shape".to_owned()),
