@@ -11,12 +11,12 @@ use crate::store::{Definition, DefinitionError, Warning};
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is missing, a folder, or not ours to read.
-    #[error("cannot read the store definition {}: {source}", path.display())]
+    #[error("cannot read the store definition {}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is larger than any store's definition.
     #[error(
@@ -50,9 +50,9 @@ pub enum LoadError {
 /// # Errors
 /// The file cannot be read, or it has mistakes.
 pub fn load(path: &Path) -> Result<(Definition, Vec<Warning>), LoadError> {
-    let read_error = |source| LoadError::Read {
+    let read_error = |cause| LoadError::Read {
         path: path.to_owned(),
-        source,
+        cause,
     };
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large, also where its length is unknown (a pipe).

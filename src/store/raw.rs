@@ -11,13 +11,25 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::catalogue::SoldBy;
+use super::hint::{example, nearest};
 use super::remark::Remarks;
 
 /// A value and where it stands in the file. Its schema is the value's.
-#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(transparent)]
-#[schemars(transparent)]
-pub struct At<T>(#[schemars(with = "T")] Spanned<T>);
+pub struct At<T>(Spanned<T>);
+
+impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
 
 impl<T> At<T> {
     /// The value.
@@ -39,22 +51,22 @@ pub struct RawDefinition {
     #[schemars(required, with = "RawStore")]
     pub store: Option<Spanned<RawStore>>,
     /// The owner's rules; each has a default.
-    #[schemars(with = "Option<RawPolicy>")]
+    #[schemars(with = "RawPolicy", default)]
     pub policy: Option<Spanned<RawPolicy>>,
     /// The gate; leave it out where nothing tells who enters.
-    #[schemars(with = "Option<RawGate>")]
+    #[schemars(with = "RawGate", default)]
     pub gate: Option<Spanned<RawGate>>,
     /// The nodes: the Raspberry Pis of the store.
-    #[schemars(with = "Vec<RawNode>")]
+    #[schemars(with = "Vec<RawNode>", default)]
     pub node: Entries<RawNode>,
     /// The shelves, each a row of plates.
-    #[schemars(with = "Vec<RawShelf>")]
+    #[schemars(with = "Vec<RawShelf>", default)]
     pub shelf: Entries<RawShelf>,
     /// The products.
-    #[schemars(with = "Vec<RawProduct>")]
+    #[schemars(with = "Vec<RawProduct>", default)]
     pub product: Entries<RawProduct>,
     /// Which product stands on which plates.
-    #[schemars(with = "Vec<RawFacing>")]
+    #[schemars(with = "Vec<RawFacing>", default)]
     pub facing: Entries<RawFacing>,
 }
 
@@ -79,6 +91,7 @@ impl<T> Default for Entries<T> {
 /// The store itself.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Store")]
 pub struct RawStore {
     /// A level of every MQTT topic: lower-case letters, digits and `-`.
     #[schemars(regex(pattern = "^[a-z0-9-]{1,64}$"))]
@@ -93,6 +106,7 @@ pub struct RawStore {
 /// The owner's rules; each has a default.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Policy")]
 pub struct RawPolicy {
     /// Held on the shopper's card at entry, in minor units.
     #[schemars(range(min = 0))]
@@ -113,6 +127,7 @@ pub struct RawPolicy {
 /// The gate, where shoppers enter and leave.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Gate")]
 pub struct RawGate {
     /// The middle of the threshold along the shelf fronts, metres.
     pub x_m: At<f64>,
@@ -123,6 +138,7 @@ pub struct RawGate {
 /// A node: one Raspberry Pi.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Node")]
 pub struct RawNode {
     /// A level of every MQTT topic: lower-case letters, digits and `-`.
     #[schemars(regex(pattern = "^[a-z0-9-]{1,64}$"))]
@@ -140,6 +156,7 @@ pub struct RawNode {
 /// A shelf: a row of plates, left to right.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Shelf")]
 pub struct RawShelf {
     /// Gondola and shelf, such as "1.5".
     #[schemars(regex(pattern = r"^[1-9]\d*\.[1-9]\d*$"))]
@@ -204,6 +221,7 @@ impl schemars::JsonSchema for RawPlates {
 /// A product. It has either a `gtin` or a `sku`.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Product")]
 pub struct RawProduct {
     /// The number under the bar code: 8, 12, 13 or 14 digits.
     #[schemars(regex(pattern = r"^(\d{8}|\d{12,14})$"))]
@@ -233,6 +251,7 @@ pub struct RawProduct {
 /// A facing: a product and the plates that it stands on.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Facing")]
 pub struct RawFacing {
     /// The product's GTIN or SKU.
     pub product: At<String>,
@@ -346,7 +365,8 @@ fn shape_mistake(error: &toml::de::Error, entry: Range<usize>, remarks: &mut Rem
     let span = error.span().unwrap_or(entry);
     let message = (error.message())
         .replace("expected i64", "expected a whole number")
-        .replace("expected f64", "expected a number");
+        .replace("expected f64", "expected a number")
+        .replace("expected a string", "expected a text in double quotes");
     let mut quoted = message.split('`').skip(1).step_by(2);
     let help = if message.starts_with("unknown field") {
         let field = quoted.next().unwrap_or("");
@@ -367,106 +387,4 @@ fn shape_mistake(error: &toml::de::Error, entry: Range<usize>, remarks: &mut Rem
         }
     };
     remarks.mistake(span, message, help);
-}
-
-/// A line that shows how a field is written.
-fn example(field: &str) -> Option<&'static str> {
-    const EXAMPLES: &[&str] = &[
-        "id = \"1.5\"",
-        "name = \"Sparkling water 0.5 l\"",
-        "currency = \"EUR\"",
-        "hold_minor = 5000",
-        "confidence_min = 0.9",
-        "review_deadline_s = 3600",
-        "node_silent_s = 5",
-        "track_lost_s = 30",
-        "reach_m = 1.5",
-        "x_m = 0.25",
-        "y_m = 0.0",
-        "z_m = 1.2",
-        "plate_width_m = 0.1",
-        "plates = [11, 12]",
-        "shelves = [\"1.1\", \"1.2\"]",
-        "tracks_bodies = true",
-        "watches_gate = true",
-        "gtin = \"4006381333931\"",
-        "sku = \"apple-loose\"",
-        "weight_g = 520.5",
-        "price_minor = 199",
-        "tax_percent = 7",
-        "age_min_years = 18",
-        "sold_by = \"unit\"",
-        "product = \"4006381333931\"",
-        "shelf = \"1.5\"",
-    ];
-    EXAMPLES
-        .iter()
-        .find(|line| line.split(" =").next() == Some(field))
-        .copied()
-}
-
-/// The word of `words` that `word` most likely meant: it shares a beginning, or is at most two letters off.
-fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    (words.into_iter())
-        .map(|known| (distance(word, known), known))
-        .filter(|(off, known)| {
-            let begins_alike = word.get(..4).is_some_and(|start| known.starts_with(start));
-            begins_alike || *off <= 2.min(word.len() / 2)
-        })
-        .min_by_key(|(off, _)| *off)
-        .map(|(_, known)| known)
-}
-
-/// Letters to insert, remove or change between two words (Levenshtein); words above 32 letters count as far apart.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().max(b.len()) > 32 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, cb) in row.iter_mut().skip(1).zip(&b) {
-            let next = (diagonal + usize::from(ca != cb))
-                .min(*cell + 1)
-                .min(left + 1);
-            diagonal = std::mem::replace(cell, next);
-            left = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(a.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_misspelt_word_finds_its_neighbour() {
-        let fields = ["name", "weight_g", "price_minor", "tax_percent"];
-        for (word, near) in [
-            ("pricee", Some("price_minor")),
-            ("wieght_g", Some("weight_g")),
-            ("weight", Some("weight_g")),
-            ("nam", Some("name")),
-            ("colour", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(word, fields), near, "{word}");
-        }
-        assert_eq!(distance("kitten", "sitting"), 3);
-    }
-
-    #[test]
-    fn every_example_is_toml() {
-        for field in ["id", "plates", "sold_by", "shelf"] {
-            let line = example(field).unwrap();
-            assert!(toml::from_str::<toml::Table>(line).is_ok(), "{line}");
-        }
-        assert_eq!(example("no such field"), None);
-    }
 }

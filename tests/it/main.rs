@@ -1,2 +1,6 @@
 //! The one integration binary: each module tests Stroll from outside, most through the executable.
+
+mod definition;
+mod expect;
 mod recording;
+mod simulate;

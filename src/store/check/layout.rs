@@ -1,6 +1,6 @@
 //! Nodes, shelves, plates and the gate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{number, short, topic_level};
@@ -25,11 +25,18 @@ pub struct Place {
 }
 
 /// Every shelf that the file names.
-pub type Places = BTreeMap<ShelfId, Place>;
+pub struct Places {
+    pub by_id: BTreeMap<ShelfId, Place>,
+    /// Whether each shelf of the file is among them: what refers to an unknown one may mean one that is not.
+    pub complete: bool,
+}
 
 /// Checks every shelf.
 pub fn check_shelves(raw: &Entries<RawShelf>, remarks: &mut Remarks<'_>) -> Places {
-    let mut places = Places::new();
+    let mut places = Places {
+        by_id: BTreeMap::new(),
+        complete: raw.complete,
+    };
     let mut plates = 0;
     for entry in &raw.list {
         let shelf = entry.get_ref();
@@ -42,10 +49,14 @@ pub fn check_shelves(raw: &Entries<RawShelf>, remarks: &mut Remarks<'_>) -> Plac
                 format!("with this shelf there are {plates} plates"),
                 format!("a store has at most {PLATES_MAX}: remove some"),
             );
+            places.complete = false;
             break;
         }
-        let Some(id) = id else { continue };
-        if let Some(first) = places.get(&id) {
+        let Some(id) = id else {
+            places.complete = false;
+            continue;
+        };
+        if let Some(first) = places.by_id.get(&id) {
             let line = remarks.line(first.span.start);
             remarks.mistake(
                 shelf.id.span(),
@@ -55,7 +66,7 @@ pub fn check_shelves(raw: &Entries<RawShelf>, remarks: &mut Remarks<'_>) -> Plac
             continue;
         }
         let span = shelf.id.span();
-        places.insert(
+        places.by_id.insert(
             id,
             Place {
                 span,
@@ -127,35 +138,37 @@ pub fn plate_indices(
     list: &[At<i64>],
     remarks: &mut Remarks<'_>,
 ) -> Option<Vec<u16>> {
-    let mut wrong = false;
     if list.is_empty() {
         remarks.mistake(
             list_span.clone(),
             "there is no plate",
             "write at least one, such as [1]",
         );
-        wrong = true;
+        return None;
     }
-    let mut seen = BTreeMap::new();
+    let mut indices = BTreeSet::new();
     for index in list {
-        let in_range = (1..=PLATES_MAX as i64).contains(index.get());
-        if !in_range {
-            remarks.mistake(
+        let in_range = (u16::try_from(*index.get()).ok())
+            .filter(|index| (1..=PLATES_MAX).contains(&usize::from(*index)));
+        match in_range {
+            None => remarks.mistake(
                 index.span(),
                 format!("there is no plate {}", index.get()),
                 format!("write a number from 1 to {PLATES_MAX}"),
-            );
-        } else if seen.insert(*index.get() as u16, ()).is_some() {
-            remarks.mistake(
-                index.span(),
-                format!("plate {} is given twice", index.get()),
-                "remove one of the two",
-            );
-            wrong = true;
+            ),
+            Some(number) => {
+                if !indices.insert(number) {
+                    remarks.mistake(
+                        index.span(),
+                        format!("plate {number} is given twice"),
+                        "remove one of the two",
+                    );
+                }
+            }
         }
-        wrong |= !in_range;
     }
-    (!wrong).then(|| seen.into_keys().collect())
+    // Fewer than were written means that one was refused.
+    (indices.len() == list.len()).then(|| indices.into_iter().collect())
 }
 
 /// Checks every node, and that each shelf is on exactly one.
@@ -188,15 +201,7 @@ pub fn check_nodes(raw: &RawDefinition, places: &Places, remarks: &mut Remarks<'
         let mut shelves: Vec<ShelfId> = (node.shelves.iter())
             .filter_map(|shelf| {
                 let id = shelf_id(shelf, remarks)?;
-                own(
-                    id,
-                    shelf,
-                    node.name.get(),
-                    places,
-                    raw,
-                    &mut owners,
-                    remarks,
-                )
+                own(id, shelf, node.name.get(), places, &mut owners, remarks)
             })
             .collect();
         shelves.sort_unstable();
@@ -208,7 +213,11 @@ pub fn check_nodes(raw: &RawDefinition, places: &Places, remarks: &mut Remarks<'
         }));
     }
     if raw.node.complete {
-        for (id, place) in places.iter().filter(|(id, _)| !owners.contains_key(id)) {
+        for (id, place) in places
+            .by_id
+            .iter()
+            .filter(|(id, _)| !owners.contains_key(id))
+        {
             remarks.mistake(
                 place.span.clone(),
                 format!("shelf {id} is on no node"),
@@ -226,13 +235,12 @@ fn own(
     shelf: &At<String>,
     node: &str,
     places: &Places,
-    raw: &RawDefinition,
     owners: &mut BTreeMap<ShelfId, (String, usize)>,
     remarks: &mut Remarks<'_>,
 ) -> Option<ShelfId> {
     let line = remarks.line(shelf.span().start);
-    if !places.contains_key(&id) {
-        if raw.shelf.complete {
+    if !places.by_id.contains_key(&id) {
+        if places.complete {
             remarks.mistake(
                 shelf.span(),
                 format!("there is no shelf {id}"),
@@ -303,7 +311,7 @@ pub fn shelves_on_nodes(mut places: Places, nodes: &[Node]) -> BTreeMap<ShelfId,
     let mut shelves = BTreeMap::new();
     for node in nodes {
         for id in &node.shelves {
-            if let Some(plates) = places.remove(id).and_then(|place| place.plates) {
+            if let Some(plates) = places.by_id.remove(id).and_then(|place| place.plates) {
                 let node = node.name.clone();
                 shelves.insert(
                     *id,

@@ -39,7 +39,7 @@ pub(super) fn resolve(raw: &RawDefinition, remarks: &mut Remarks<'_>) -> Option<
     let places = layout::check_shelves(&raw.shelf, remarks);
     let nodes = layout::check_nodes(raw, &places, remarks);
     let gate = layout::check_gate(raw, shapes_are_right, remarks);
-    let facings = planogram::check(raw, &products, &places, remarks);
+    let facings = planogram::check(&raw.facing, &products, &places, remarks);
     if remarks.has_mistakes() {
         return None;
     }

@@ -6,7 +6,7 @@ use super::layout::{Places, plate_indices, shelf_id};
 use super::products::Products;
 use super::short;
 use crate::store::layout::{Plate, PlateId, ShelfId};
-use crate::store::raw::{RawDefinition, RawFacing};
+use crate::store::raw::{Entries, RawFacing};
 use crate::store::remark::Remarks;
 use crate::store::{Catalogue, Facing, ProductId};
 
@@ -15,25 +15,25 @@ const FACINGS_MAX: usize = 20_000;
 
 /// Checks every facing; ordered by plate and product, as the order of the file means nothing.
 pub fn check(
-    raw: &RawDefinition,
+    raw: &Entries<RawFacing>,
     products: &Products,
     places: &Places,
     remarks: &mut Remarks<'_>,
 ) -> Vec<(ProductId, Vec<PlateId>)> {
     let mut facings = Vec::new();
     let mut taken: HashMap<(PlateId, ProductId), usize> = HashMap::new();
-    for (index, entry) in raw.facing.list.iter().enumerate() {
+    for (index, entry) in raw.list.iter().enumerate() {
         if index == FACINGS_MAX {
             remarks.mistake(
                 entry.span(),
-                format!("there are {} facings", raw.facing.list.len()),
+                format!("there are {} facings", raw.list.len()),
                 format!("a store has at most {FACINGS_MAX}: remove some"),
             );
             break;
         }
         let facing = entry.get_ref();
-        let product = check_product(facing, raw, products, remarks);
-        let plates = check_plates(facing, raw, places, remarks);
+        let product = check_product(facing, products, remarks);
+        let plates = check_plates(facing, places, remarks);
         let (Some(product), Some(plates)) = (product, plates) else {
             continue;
         };
@@ -59,13 +59,12 @@ pub fn check(
 
 fn check_product(
     facing: &RawFacing,
-    raw: &RawDefinition,
     products: &Products,
     remarks: &mut Remarks<'_>,
 ) -> Option<ProductId> {
     let code = facing.product.get();
     let known = products.id(code).cloned();
-    if known.is_none() && raw.product.complete {
+    if known.is_none() && products.complete {
         remarks.mistake(
             facing.product.span(),
             format!("there is no product `{}`", short(code)),
@@ -77,15 +76,14 @@ fn check_product(
 
 fn check_plates(
     facing: &RawFacing,
-    raw: &RawDefinition,
     places: &Places,
     remarks: &mut Remarks<'_>,
 ) -> Option<Vec<PlateId>> {
     let shelf = shelf_id(&facing.shelf, remarks);
     let indices = plate_indices(&facing.plates.span(), facing.plates.get(), remarks);
     let shelf = shelf?;
-    let Some(place) = places.get(&shelf) else {
-        if raw.shelf.complete {
+    let Some(place) = places.by_id.get(&shelf) else {
+        if places.complete {
             remarks.mistake(
                 facing.shelf.span(),
                 format!("there is no shelf {shelf}"),

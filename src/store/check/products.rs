@@ -18,6 +18,8 @@ pub struct Products {
     pub resolved: Vec<Product>,
     /// From the code without its leading zeros to the code as the product spells it, and its line.
     codes: HashMap<String, (ProductId, usize)>,
+    /// Whether each product's code is among them: what refers to an unknown one may mean one that is not.
+    pub complete: bool,
 }
 
 impl Products {
@@ -36,6 +38,7 @@ pub fn check(
     let mut products = Products {
         resolved: Vec::new(),
         codes: HashMap::new(),
+        complete: raw.complete,
     };
     for (index, entry) in raw.list.iter().enumerate() {
         if index == PRODUCTS_MAX {
@@ -44,6 +47,7 @@ pub fn check(
                 format!("there are {} products", raw.list.len()),
                 format!("a store sells at most {PRODUCTS_MAX}: remove some"),
             );
+            products.complete = false;
             break;
         }
         let product = entry.get_ref();
@@ -67,8 +71,9 @@ pub fn check(
                 None
             }
         };
-        if let Some(code) = code {
-            note_code(code, &mut products.codes, remarks);
+        match code {
+            Some(code) => note_code(code, &mut products.codes, remarks),
+            None => products.complete = false,
         }
         products
             .resolved
