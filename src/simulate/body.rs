@@ -238,6 +238,12 @@ impl Body {
         }
     }
 
+    /// Places and times that it remembers.
+    #[cfg(test)]
+    pub fn keys(&self) -> usize {
+        self.way.len() + self.hands.iter().map(VecDeque::len).sum::<usize>()
+    }
+
     /// Drops what lies before `t`, but for what is needed to know where it is then.
     pub fn forget_before(&mut self, t: f64) {
         while self.way.get(1).is_some_and(|key| key.0 < t) {

@@ -48,6 +48,12 @@ impl Floor {
         }
     }
 
+    /// Places that are taken now or later.
+    #[cfg(test)]
+    pub fn bookings(&self) -> usize {
+        self.bookings.len()
+    }
+
     /// Drops what is over at `t`.
     pub fn forget_before(&mut self, t: f64) {
         self.bookings.retain(|booking| booking.until_t >= t);

@@ -398,6 +398,12 @@ impl Scales {
         all
     }
 
+    /// Effects that go on or are about to.
+    #[cfg(test)]
+    pub fn effects(&self) -> usize {
+        self.plates.iter().map(|plate| plate.effects.len()).sum()
+    }
+
     /// Turns what is over into plain load.
     fn forget_before(&mut self, t: f64) {
         for plate in &mut self.plates {

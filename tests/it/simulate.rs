@@ -15,7 +15,8 @@ use stroll::store::{Definition, PlateId, ShelfId};
 use stroll::units::{Point, Timestamp};
 
 fn nanostore() -> Arc<Definition> {
-    let (definition, _) = parse(NANOSTORE, NANOSTORE_FILE).expect("the shipped definition is right");
+    let (definition, _) =
+        parse(NANOSTORE, NANOSTORE_FILE).expect("the shipped definition is right");
     Arc::new(definition)
 }
 
@@ -32,7 +33,10 @@ fn crowd() -> Options {
 }
 
 fn truth(recording: &Recording) -> &Truth {
-    recording.truth.as_ref().expect("a simulation knows the truth")
+    recording
+        .truth
+        .as_ref()
+        .expect("a simulation knows the truth")
 }
 
 fn stroll(args: &[&str]) -> Output {
@@ -84,7 +88,14 @@ fn records_come_in_order_without_a_hole() {
     let names: Vec<&str> = recording.nodes.iter().map(|node| node.as_str()).collect();
     assert_eq!(
         names,
-        ["ceiling", "gate", "gondola-1", "gondola-2", "gondola-3", "gondola-4"]
+        [
+            "ceiling",
+            "gate",
+            "gondola-1",
+            "gondola-2",
+            "gondola-3",
+            "gondola-4"
+        ]
     );
     let keys: Vec<_> = (recording.records.iter())
         .map(|record| (record.at(), record.node()))
@@ -98,7 +109,11 @@ fn records_come_in_order_without_a_hole() {
             Record::Scale(batch) => {
                 assert_eq!((batch.samples(), batch.group.rate_hz), (12, 60.0));
                 let due = next_at.insert(batch.group.node.as_str(), batch.sample_at(12));
-                assert!(due.is_none_or(|due| due == batch.first_at), "{}", batch.first_at);
+                assert!(
+                    due.is_none_or(|due| due == batch.first_at),
+                    "{}",
+                    batch.first_at
+                );
             }
             Record::Body(frame) => frames.push(frame.at),
             Record::Gate(_) => {}
@@ -125,7 +140,11 @@ fn receipts_are_what_the_events_leave() {
                 "{id}"
             );
             let mut held: BTreeMap<_, i64> = BTreeMap::new();
-            for event in truth.events.iter().filter(|e| e.target_id == receipt.target_id) {
+            for event in truth
+                .events
+                .iter()
+                .filter(|e| e.target_id == receipt.target_id)
+            {
                 let sign = match event.kind.as_str() {
                     "pick" => 1,
                     "put_back" => -1,
@@ -169,11 +188,17 @@ fn what_the_truth_says_left_has_left_the_plates() {
             let mut sums: BTreeMap<PlateId, f64> = BTreeMap::new();
             let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
             for record in &recording.records {
-                let Record::Scale(batch) = record else { continue };
+                let Record::Scale(batch) = record else {
+                    continue;
+                };
                 let index = seen.entry(batch.group.node.as_str()).or_default();
                 if (from..from + batches).contains(index) {
                     for (column, plate) in batch.group.plates.iter().enumerate() {
-                        let counts = batch.counts.iter().skip(column).step_by(batch.group.plates.len());
+                        let counts = batch
+                            .counts
+                            .iter()
+                            .skip(column)
+                            .step_by(batch.group.plates.len());
                         let sum: f64 = counts.map(|&count| f64::from(count)).sum();
                         *sums.entry(*plate).or_default() +=
                             sum / batch.group.counts_per_gram[column] / (12 * batches) as f64;
@@ -226,7 +251,11 @@ fn two_bodies_never_stand_in_the_same_place() {
         let mut standing: BTreeMap<Timestamp, Vec<Point>> = BTreeMap::new();
         for track in poses.values() {
             for window in track.windows(9) {
-                let heads: Vec<Point> = window.iter().filter_map(|p| p.head).map(|s| s.place).collect();
+                let heads: Vec<Point> = window
+                    .iter()
+                    .filter_map(|p| p.head)
+                    .map(|s| s.place)
+                    .collect();
                 if heads.iter().all(|head| head.distance(&heads[4]) < 0.06) {
                     standing.entry(window[4].at).or_default().push(heads[4]);
                 }
@@ -249,7 +278,14 @@ fn everybody_shows_a_good_code_and_passes_in_and_out_once() {
     let store = nanostore();
     let (seed, shoppers) = (9, 6);
     let recording = simulate::record(&store, seed, shoppers, crowd());
-    let simulated = Store::new(&store, seed, Options { shoppers: Some(shoppers), ..crowd() });
+    let simulated = Store::new(
+        &store,
+        seed,
+        Options {
+            shoppers: Some(shoppers),
+            ..crowd()
+        },
+    );
     let keys: BTreeMap<_, _> = simulated.devices().iter().cloned().collect();
     assert_eq!(keys.len(), shoppers as usize);
     assert_eq!(simulate::device(seed, 4), simulated.devices()[4]);
@@ -277,7 +313,10 @@ fn everybody_shows_a_good_code_and_passes_in_and_out_once() {
 #[test]
 fn one_shopper_more_changes_nothing_before_he_comes() {
     let store = nanostore();
-    let options = Options { arrival_s_mean: 30.0, ..Options::default() };
+    let options = Options {
+        arrival_s_mean: 30.0,
+        ..Options::default()
+    };
     let alone = simulate::record(&store, 2, 1, options.clone());
     let both = simulate::record(&store, 2, 2, options);
     let second_at = (both.records.iter())
@@ -291,7 +330,10 @@ fn one_shopper_more_changes_nothing_before_he_comes() {
         .nth(1)
         .expect("two show a code");
     let before = |recording: &Recording| -> Vec<Record> {
-        let records = recording.records.iter().filter(|record| record.at() < second_at);
+        let records = recording
+            .records
+            .iter()
+            .filter(|record| record.at() < second_at);
         records.cloned().collect()
     };
     let (alone, both) = (before(&alone), before(&both));
@@ -306,10 +348,17 @@ fn the_command_writes_what_the_library_plays() {
     let args = |file| ["simulate", "--seed", "7", "--shoppers", "2", "-o", file];
     let output = stroll(&args(text(&a)));
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(said.starts_with("Simulated 2 shoppers in "), "{said}");
     assert!(stroll(&args(text(&b))).status.success());
-    assert!(std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(), "not the same bytes");
+    assert!(
+        std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(),
+        "not the same bytes"
+    );
 
     let read = open(&a, &OpenOptions::default()).unwrap();
     let played = simulate::record(&nanostore(), 7, 2, Options::default());
@@ -326,10 +375,26 @@ fn the_command_plays_any_store_and_says_what_is_wrong() {
     let good = ["simulate", "--store", &corner, "-o", text(&file)];
     assert!(stroll(&good).status.success());
     for (args, code, why) in [
-        (good.to_vec(), 1, "corner.mcap exists already; `--force` overwrites it"),
-        (vec!["simulate", "-o", "/nowhere/x.mcap"], 1, "/nowhere/x.mcap cannot be written"),
-        (vec!["simulate", "--store", "none.toml", "-o", text(&file)], 1, "none.toml"),
-        (vec!["simulate", "--shoppers", "0", "-o", text(&file)], 2, "--shoppers"),
+        (
+            good.to_vec(),
+            1,
+            "corner.mcap exists already; `--force` overwrites it",
+        ),
+        (
+            vec!["simulate", "-o", "/nowhere/x.mcap"],
+            1,
+            "/nowhere/x.mcap cannot be written",
+        ),
+        (
+            vec!["simulate", "--store", "none.toml", "-o", text(&file)],
+            1,
+            "none.toml",
+        ),
+        (
+            vec!["simulate", "--shoppers", "0", "-o", text(&file)],
+            2,
+            "--shoppers",
+        ),
         (vec!["simulate"], 2, "--output"),
     ] {
         let output = stroll(&args);
