@@ -248,7 +248,7 @@ mod tests {
         // Computed independently: HMAC-SHA256 of the length-prefixed fields, in Python.
         assert_eq!(
             mint("phone-1", 1_587_532_000).to_string(),
-            "STROLL1.phone-1.52917733.NPc7TICoAl2cmQNsR8xvbw"
+            "STROLL1.phone-1.52917733.u9VLC_ZKoRlBQHGec0PNQA"
         );
     }
 

@@ -1,5 +1,4 @@
 //! Every kind of IO: it imports the domain, and the domain never imports it.
 
 pub mod definition_file;
-//! mod
 pub mod recording;

@@ -3,3 +3,4 @@
 mod definition;
 mod expect;
 mod recording;
+mod simulate;
