@@ -1,1 +1,3 @@
-//! mod
+//! Every kind of IO. The edge imports the domain, never the other way round; only [`crate::command`] wires the two.
+
+pub mod wire;
