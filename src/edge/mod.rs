@@ -1,3 +1,5 @@
 //! Every kind of IO. The edge imports the domain, never the other way round; only [`crate::command`] wires the two.
 
+pub mod broker;
+pub mod outbox;
 pub mod wire;
