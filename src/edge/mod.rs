@@ -1,5 +1,6 @@
 //! Every kind of IO. The edge imports the domain, never the other way round; only [`crate::command`] wires the two.
 
 pub mod broker;
+pub mod mqtt;
 pub mod outbox;
 pub mod wire;

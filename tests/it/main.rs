@@ -1,1 +1,4 @@
 //! The one integration binary: each module tests Stroll from outside, most through the executable.
+
+mod broker;
+mod mosquitto;
