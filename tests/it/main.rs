@@ -2,3 +2,4 @@
 
 mod broker;
 mod mosquitto;
+mod wire;
