@@ -2,3 +2,8 @@
 
 pub mod definition_file;
 pub mod recording;
+//! Every kind of IO. The edge imports the domain, never the other way round; only [`crate::command`] wires the two.
+pub mod broker;
+pub mod mqtt;
+pub mod outbox;
+pub mod wire;

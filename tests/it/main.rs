@@ -4,3 +4,6 @@ mod definition;
 mod expect;
 mod recording;
 mod simulate;
+mod broker;
+mod mosquitto;
+mod wire;

@@ -1,0 +1,107 @@
+//! A real Mosquitto for the tests, on a free loopback port, killed when it goes out of scope.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use stroll::edge::mqtt::BrokerUrl;
+
+/// A Mosquitto process of the test's own.
+pub struct Mosquitto {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    addr: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Mosquitto {
+    /// Starts one that lets anybody in. `None`, and a line that says so, where Mosquitto is not installed; there a
+    /// run with `CI=true` fails.
+    pub fn start() -> Option<Self> {
+        Self::with_config("allow_anonymous true")
+    }
+
+    /// Starts one with these lines in its configuration.
+    pub fn with_config(lines: &str) -> Option<Self> {
+        let Some(program) = find() else {
+            assert_ne!(
+                std::env::var("CI").as_deref(),
+                Ok("true"),
+                "mosquitto is not installed: apt-get install --no-install-recommends mosquitto"
+            );
+            println!("skipped: mosquitto is not installed");
+            return None;
+        };
+        let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .expect("a free loopback port");
+        let folder = tempfile::tempdir().expect("a folder for mosquitto.conf");
+        let config = format!(
+            "listener {} 127.0.0.1\npersistence false\n{lines}\n",
+            addr.port()
+        );
+        std::fs::write(folder.path().join("mosquitto.conf"), config).expect("mosquitto.conf");
+        let mut mosquitto = Mosquitto {
+            program,
+            folder,
+            addr,
+            child: None,
+        };
+        mosquitto.run();
+        Some(mosquitto)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> BrokerUrl {
+        BrokerUrl::local(self.addr)
+    }
+
+    /// Starts it again, after [`Mosquitto::kill`], on the same port and without a memory.
+    pub fn run(&mut self) {
+        let child = Command::new(&self.program)
+            .arg("-c")
+            .arg(self.folder.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto starts");
+        self.child = Some(child);
+        let start = Instant::now();
+        while TcpStream::connect(self.addr).is_err() {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "mosquitto does not listen on {}",
+                self.addr
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child
+                .kill()
+                .expect("the test's own mosquitto can be killed");
+            child.wait().expect("and waited for");
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn find() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([
+            Path::new("/usr/sbin").into(),
+            Path::new("/usr/local/sbin").into(),
+        ])
+        .map(|folder| folder.join("mosquitto"))
+        .find(|program| program.is_file())
+}
