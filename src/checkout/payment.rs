@@ -6,6 +6,8 @@ use super::decision::PaymentRequest;
 use crate::units::text_id;
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::{Authorisation, Held, Impossible, PaymentEvent, PaymentState};
 
