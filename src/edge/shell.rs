@@ -247,10 +247,8 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<(), ShellError> {
-        for round in 0.. {
-            if outputs.is_empty() {
-                break;
-            }
+        let mut rounds_left = ROUNDS_MAX;
+        while !outputs.is_empty() {
             let committed = self.log.commit(&outputs);
             self.stopping(committed)?;
             let mut answers = Vec::new();
@@ -258,34 +256,33 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
                 if let Some(observer) = &mut self.observer {
                     observer(&output);
                 }
-                let effect = match output {
-                    Output::Accept(_) | Output::Decide(_) => continue,
-                    Output::Effect(effect) => effect,
-                };
-                match effect {
-                    Effect::Pay {
+                match output {
+                    Output::Accept(_) | Output::Decide(_) => {}
+                    Output::Effect(Effect::Pay {
                         session,
                         key,
                         request,
-                    } => {
+                    }) => {
                         let question = Question {
                             session,
                             key,
                             request,
                         };
-                        // One that waits already is asked when it is due, not each time that the core repeats it.
-                        if self.pending.contains(&question.key) {
-                        } else if round < ROUNDS_MAX {
-                            self.ask(question, now, &mut answers);
-                        } else {
+                        if rounds_left == 0 {
                             self.pending.add(question);
+                        } else if !self.pending.contains(&question.key) {
+                            self.ask(question, now, &mut answers);
                         }
+                        // Otherwise it waits already, and is asked when it is due.
                     }
-                    Effect::Commit { .. } | Effect::OpenGate { .. } | Effect::Receipt(_) => {
-                        effects.push(effect);
-                    }
+                    Output::Effect(
+                        effect @ (Effect::Commit { .. }
+                        | Effect::OpenGate { .. }
+                        | Effect::Receipt(_)),
+                    ) => effects.push(effect),
                 }
             }
+            rounds_left = rounds_left.saturating_sub(1);
             outputs = answers;
         }
         Ok(())

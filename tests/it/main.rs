@@ -1,1 +1,2 @@
 //! The one integration binary: each module tests Stroll from outside, most through the executable.
+mod journal;

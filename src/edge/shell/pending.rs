@@ -63,8 +63,11 @@ impl Pending {
             .collect()
     }
 
-    /// A question that has not been asked by this process: it is due at once.
+    /// A question that has not been asked by this process: it is due at once. One that waits already waits on.
     pub fn add(&mut self, question: Question) {
+        if self.contains(&question.key) {
+            return;
+        }
         self.put(Waiting {
             question,
             at: Timestamp::MIN,
