@@ -52,14 +52,14 @@ pub enum DatabaseError {
         path: PathBuf,
         what: &'static str,
         doing: String,
-        source: rusqlite::Error,
+        source: Box<rusqlite::Error>,
     },
     #[error("{path}: the {what} failed ({doing}): {source}")]
     Failed {
         path: PathBuf,
         what: &'static str,
         doing: String,
-        source: rusqlite::Error,
+        source: Box<rusqlite::Error>,
     },
 }
 
@@ -126,13 +126,13 @@ impl Format {
                 path,
                 what,
                 doing: doing.into(),
-                source,
+                source: Box::new(source),
             },
             Some(_) | None => DatabaseError::Failed {
                 path,
                 what,
                 doing: doing.into(),
-                source,
+                source: Box::new(source),
             },
         }
     }

@@ -4,4 +4,4 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use sandbox::{Entry, EntryState, Sandbox, SandboxError, SandboxFaults};
+pub use sandbox::{Entry, EntryState, Sandbox, SandboxFaults};

@@ -104,22 +104,15 @@ pub enum EntryState {
     Voided,
 }
 
-/// The sandbox's file could not be opened or read.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-}
-
 impl Sandbox {
     /// Opens the sandbox kept in the file at `path`, made first if there is none.
-    pub fn open(path: &Path) -> Result<Self, SandboxError> {
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         let connection = FORMAT.open(path, |_| Ok(()))?;
         Ok(Self::with(path, connection))
     }
 
     /// A sandbox that is forgotten with its last handle.
-    pub fn in_memory() -> Result<Self, SandboxError> {
+    pub fn in_memory() -> Result<Self, DatabaseError> {
         Ok(Self::with(Path::new(":memory:"), FORMAT.open_in_memory()?))
     }
 
@@ -144,15 +137,13 @@ impl Sandbox {
     }
 
     /// Every authorisation, in the order in which they were made.
-    pub fn ledger(&self) -> Result<Vec<Entry>, SandboxError> {
+    pub fn ledger(&self) -> Result<Vec<Entry>, DatabaseError> {
         let inner = self.lock();
         let read = || -> rusqlite::Result<Vec<Entry>> {
             let mut statement = inner.connection.prepare_cached(SELECT_LEDGER)?;
             statement.query_map([], Entry::read)?.collect()
         };
-        read().map_err(|source| {
-            (FORMAT.error(&inner.path, "reading table authorisation", source)).into()
-        })
+        read().map_err(|source| FORMAT.error(&inner.path, "reading table authorisation", source))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -262,6 +253,25 @@ impl Entry {
             },
         })
     }
+
+    /// Why what needs the entry in that state can't be done, if it can't.
+    fn must_be(&self, needed: EntryState) -> Result<(), String> {
+        let id = &self.authorisation;
+        match (self.state, needed) {
+            (EntryState::Held, EntryState::Held) | (EntryState::Captured, EntryState::Captured) => {
+                Ok(())
+            }
+            (EntryState::Voided, EntryState::Held | EntryState::Captured | EntryState::Voided) => {
+                Err(format!("{id} is voided"))
+            }
+            (EntryState::Captured, EntryState::Held | EntryState::Voided) => {
+                Err(format!("{id} is captured already"))
+            }
+            (EntryState::Held, EntryState::Captured | EntryState::Voided) => {
+                Err(format!("{id} is not captured"))
+            }
+        }
+    }
 }
 
 /// Does what a new request asks, or says why not.
@@ -333,26 +343,6 @@ fn on_entry(
             })
         }
         Err(reason) => Ok(declined(reason)),
-    }
-}
-
-impl Entry {
-    fn must_be(&self, needed: EntryState) -> Result<(), String> {
-        let id = &self.authorisation;
-        match (self.state, needed) {
-            (EntryState::Held, EntryState::Held) | (EntryState::Captured, EntryState::Captured) => {
-                Ok(())
-            }
-            (EntryState::Voided, EntryState::Held | EntryState::Captured | EntryState::Voided) => {
-                Err(format!("{id} is voided"))
-            }
-            (EntryState::Captured, EntryState::Held | EntryState::Voided) => {
-                Err(format!("{id} is captured already"))
-            }
-            (EntryState::Held, EntryState::Captured | EntryState::Voided) => {
-                Err(format!("{id} is not captured"))
-            }
-        }
     }
 }
 

@@ -85,9 +85,10 @@ pub const INSERT_OBSERVATION: &str = "
 pub const SELECT_OBSERVATIONS: &str = "
     SELECT accepted, node, outbox, sequence, payload FROM observation
     WHERE accepted > ?1 AND +end_us > ?2 ORDER BY accepted LIMIT ?3";
-/// The order number before that of the first observation that ended after a time.
+/// The order number before that of the first observation that ended after a time. The `+` keeps SQLite from walking
+/// the whole table in its order instead of using the index.
 pub const SELECT_BEFORE_FIRST_ENDING_AFTER: &str =
-    "SELECT coalesce(min(accepted) - 1, 9223372036854775807) FROM observation WHERE end_us > ?1";
+    "SELECT coalesce(min(+accepted) - 1, 9223372036854775807) FROM observation WHERE end_us > ?1";
 
 pub const INSERT_QUARANTINED: &str =
     "INSERT INTO quarantine (node, outbox, sequence, decision) VALUES (?1, ?2, ?3, ?4)";
@@ -96,13 +97,15 @@ pub const UPSERT_OUTBOX: &str = "
     INSERT INTO outbox (node, outbox, committed) VALUES (?1, ?2, ?3)
     ON CONFLICT (node, outbox) DO UPDATE SET committed = excluded.committed";
 pub const SELECT_OUTBOXES: &str = "SELECT node, outbox, committed FROM outbox";
-/// The stamps beyond the first gap of an outbox.
+/// The stamps beyond the first gap of an outbox; four searches, because an `OR` would scan the whole outbox.
 pub const SELECT_BEYOND: &str = "
-    SELECT sequence FROM observation
-    WHERE node = ?1 AND outbox = ?2 AND (sequence > ?3 OR sequence < 0)
+    SELECT sequence FROM observation WHERE node = ?1 AND outbox = ?2 AND sequence > ?3
     UNION ALL
-    SELECT sequence FROM quarantine
-    WHERE node = ?1 AND outbox = ?2 AND (sequence > ?3 OR sequence < 0)";
+    SELECT sequence FROM observation WHERE node = ?1 AND outbox = ?2 AND sequence < 0
+    UNION ALL
+    SELECT sequence FROM quarantine WHERE node = ?1 AND outbox = ?2 AND sequence > ?3
+    UNION ALL
+    SELECT sequence FROM quarantine WHERE node = ?1 AND outbox = ?2 AND sequence < 0";
 
 pub const INSERT_DECISION: &str = "INSERT INTO decision (versions, event) VALUES (?1, ?2)";
 pub const SELECT_DECISIONS: &str =
