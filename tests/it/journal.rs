@@ -190,6 +190,30 @@ fn paid(key: &str, second: i64, request: PaymentRequest) -> [Decision; 2] {
     [asked, answered]
 }
 
+/// What goes wrong with nodes.
+fn troubles() -> [Decision; 4] {
+    [
+        Decision::Quarantined {
+            stamp: stamp(5),
+            reason: "no JSON".to_owned(),
+        },
+        Decision::Gap {
+            node: "gondola-1".into(),
+            outbox: "7f3a".into(),
+            after: 6,
+            before: 8,
+        },
+        Decision::NodeSilent {
+            node: "gondola-2".into(),
+            since: at(5),
+        },
+        Decision::NodeBack {
+            node: "gondola-2".into(),
+            at: at(9),
+        },
+    ]
+}
+
 /// One decision of each kind, as a visit makes them.
 fn decisions() -> Vec<Decision> {
     let session = || "s1".into();
@@ -210,29 +234,12 @@ fn decisions() -> Vec<Decision> {
         0,
         PaymentRequest::Authorise { amount: eur(5000) },
     ));
+    decisions.extend(troubles());
     decisions.extend([
         Decision::TrackBound {
             session: session(),
             track: "t1".into(),
             at: at(1),
-        },
-        Decision::Quarantined {
-            stamp: stamp(5),
-            reason: "no JSON".to_owned(),
-        },
-        Decision::Gap {
-            node: "gondola-1".into(),
-            outbox: "7f3a".into(),
-            after: 6,
-            before: 8,
-        },
-        Decision::NodeSilent {
-            node: "gondola-2".into(),
-            since: at(5),
-        },
-        Decision::NodeBack {
-            node: "gondola-2".into(),
-            at: at(9),
         },
         attributed(),
         Decision::ReviewClosed {

@@ -72,90 +72,91 @@ fn shown(state: &PaymentState) -> String {
     }
 }
 
+/// One payment a paragraph, a step and the state after it a line; "!" is a step that cannot follow and leaves the state as it was.
+const PAYMENTS: [&[(&str, &str)]; 4] = [
+    &[
+        ("ask k1 capture a 5 EUR", "! the hold comes first"),
+        ("say k1 done a", "! nothing was asked"),
+        ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+        (
+            "ask k2 authorise 5000 EUR",
+            "! request k1 has no answer yet",
+        ),
+        ("say k2 done a", "! it answers k2, and k1 was asked"),
+        ("say k1 done a", "authorised a 50.00 EUR"),
+        ("say k1 done a", "! nothing was asked"),
+        (
+            "ask k3 authorise 1 EUR",
+            "! a hold is captured or voided, once",
+        ),
+        (
+            "ask k3 refund a 1 EUR",
+            "! a hold is captured or voided, once",
+        ),
+        (
+            "ask k3 capture b 1250 EUR",
+            "! it names the authorisation b, and ours is a",
+        ),
+        (
+            "ask k3 capture a 5001 EUR",
+            "! 50.01 EUR is more than the 50.00 EUR held",
+        ),
+        ("ask k3 capture a 0 EUR", "! 0.00 EUR is no amount"),
+        (
+            "ask k3 capture a 1 USD",
+            "! 0.01 USD is another currency than the 50.00 EUR held",
+        ),
+        ("ask k3 capture a 1250 EUR", "asked k3 capture"),
+        (
+            "say k3 done b",
+            "! it names the authorisation b, and ours is a",
+        ),
+        ("say k3 done a", "captured 12.50 EUR, refunded 0.00 EUR"),
+        (
+            "ask k4 void a",
+            "! after the capture there are refunds only",
+        ),
+        (
+            "ask k4 capture a 1 EUR",
+            "! after the capture there are refunds only",
+        ),
+        ("ask k4 refund a 1000 EUR", "asked k4 refund"),
+        ("say k4 done a", "captured 12.50 EUR, refunded 10.00 EUR"),
+        (
+            "ask k5 refund a 251 EUR",
+            "! 2.51 EUR is more than the 2.50 EUR captured and not yet refunded",
+        ),
+        ("ask k5 refund a 250 EUR", "asked k5 refund"),
+        ("say k5 declined", "captured 12.50 EUR, refunded 10.00 EUR"),
+        ("ask k6 refund a 250 EUR", "asked k6 refund"),
+        ("say k6 done a", "captured 12.50 EUR, refunded 12.50 EUR"),
+    ],
+    &[
+        ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+        ("say k1 declined", "refused"),
+        ("ask k2 authorise 5000 EUR", "! it has ended"),
+    ],
+    &[
+        ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+        ("say k1 done a", "authorised a 50.00 EUR"),
+        ("ask k2 void a", "asked k2 void"),
+        ("say k2 declined", "authorised a 50.00 EUR"),
+        ("ask k3 void a", "asked k3 void"),
+        ("say k3 done a", "voided"),
+        ("ask k4 capture a 1 EUR", "! it has ended"),
+    ],
+    &[
+        ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
+        ("say k1 done a", "authorised a 50.00 EUR"),
+        ("ask k2 capture a 900 EUR", "asked k2 capture"),
+        ("say k2 declined", "owed 9.00 EUR"),
+        ("ask k3 void a", "! it has ended"),
+    ],
+];
+
 #[test]
 fn a_payment_goes_step_by_step() {
-    // One payment a paragraph; "!" is a step that cannot follow and leaves the state as it was.
-    let payments: [&[(&str, &str)]; 4] = [
-        &[
-            ("ask k1 capture a 5 EUR", "! the hold comes first"),
-            ("say k1 done a", "! nothing was asked"),
-            ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
-            (
-                "ask k2 authorise 5000 EUR",
-                "! request k1 has no answer yet",
-            ),
-            ("say k2 done a", "! it answers k2, and k1 was asked"),
-            ("say k1 done a", "authorised a 50.00 EUR"),
-            ("say k1 done a", "! nothing was asked"),
-            (
-                "ask k3 authorise 1 EUR",
-                "! a hold is captured or voided, once",
-            ),
-            (
-                "ask k3 refund a 1 EUR",
-                "! a hold is captured or voided, once",
-            ),
-            (
-                "ask k3 capture b 1250 EUR",
-                "! it names the authorisation b, and ours is a",
-            ),
-            (
-                "ask k3 capture a 5001 EUR",
-                "! 50.01 EUR is more than the 50.00 EUR held",
-            ),
-            ("ask k3 capture a 0 EUR", "! 0.00 EUR is no amount"),
-            (
-                "ask k3 capture a 1 USD",
-                "! 0.01 USD is another currency than the 50.00 EUR held",
-            ),
-            ("ask k3 capture a 1250 EUR", "asked k3 capture"),
-            (
-                "say k3 done b",
-                "! it names the authorisation b, and ours is a",
-            ),
-            ("say k3 done a", "captured 12.50 EUR, refunded 0.00 EUR"),
-            (
-                "ask k4 void a",
-                "! after the capture there are refunds only",
-            ),
-            (
-                "ask k4 capture a 1 EUR",
-                "! after the capture there are refunds only",
-            ),
-            ("ask k4 refund a 1000 EUR", "asked k4 refund"),
-            ("say k4 done a", "captured 12.50 EUR, refunded 10.00 EUR"),
-            (
-                "ask k5 refund a 251 EUR",
-                "! 2.51 EUR is more than the 2.50 EUR captured and not yet refunded",
-            ),
-            ("ask k5 refund a 250 EUR", "asked k5 refund"),
-            ("say k5 declined", "captured 12.50 EUR, refunded 10.00 EUR"),
-            ("ask k6 refund a 250 EUR", "asked k6 refund"),
-            ("say k6 done a", "captured 12.50 EUR, refunded 12.50 EUR"),
-        ],
-        &[
-            ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
-            ("say k1 declined", "refused"),
-            ("ask k2 authorise 5000 EUR", "! it has ended"),
-        ],
-        &[
-            ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
-            ("say k1 done a", "authorised a 50.00 EUR"),
-            ("ask k2 void a", "asked k2 void"),
-            ("say k2 declined", "authorised a 50.00 EUR"),
-            ("ask k3 void a", "asked k3 void"),
-            ("say k3 done a", "voided"),
-            ("ask k4 capture a 1 EUR", "! it has ended"),
-        ],
-        &[
-            ("ask k1 authorise 5000 EUR", "asked k1 authorise"),
-            ("say k1 done a", "authorised a 50.00 EUR"),
-            ("ask k2 capture a 900 EUR", "asked k2 capture"),
-            ("say k2 declined", "owed 9.00 EUR"),
-            ("ask k3 void a", "! it has ended"),
-        ],
-    ];
-    for payment in payments {
+    for payment in PAYMENTS {
         let mut state = PaymentState::None;
         for (line, expected) in payment {
             match step(&state, line) {
