@@ -6,6 +6,8 @@ use super::decision::PaymentRequest;
 use crate::units::text_id;
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::{Authorisation, Held, Impossible, PaymentEvent, PaymentState};
 
@@ -32,7 +34,7 @@ pub struct GatewayUnavailable {
     pub why: String,
 }
 
-/// Takes the money. Implementations live in [`crate::edge::gateway`].
+/// Takes the money. Implementations live in `edge::gateway`.
 pub trait PaymentGateway: Send {
     /// Does what is asked, once for each key: the same key gives the same outcome for ever.
     fn ask(

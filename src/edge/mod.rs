@@ -7,3 +7,8 @@ pub mod broker;
 pub mod mqtt;
 pub mod outbox;
 pub mod wire;
+//! Every kind of IO.
+pub mod gateway;
+pub mod journal;
+pub mod shell;
+pub mod sqlite;

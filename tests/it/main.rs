@@ -7,3 +7,4 @@ mod simulate;
 mod broker;
 mod mosquitto;
 mod wire;
+mod journal;

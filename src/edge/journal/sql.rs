@@ -1,0 +1,127 @@
+//! Every statement of the journal, in one place.
+
+use crate::edge::sqlite::Format;
+
+/// `Strl`.
+const APPLICATION_ID: i32 = 0x5374_726c;
+
+/// Version 1 of the journal. A later version adds a step from each earlier one; it never edits this.
+pub const FORMAT: Format = Format {
+    what: "journal",
+    application_id: APPLICATION_ID,
+    version: 1,
+    schema: SCHEMA,
+};
+
+/// Times are microseconds since the epoch. A sequence is kept as the signed number of the same bits, which for
+/// every real one is the sequence itself.
+const SCHEMA: &str = "
+    CREATE TABLE meta (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        store    TEXT NOT NULL,
+        currency TEXT NOT NULL
+    ) STRICT;
+
+    -- What nodes said, each stamp once, in the order in which it was accepted.
+    CREATE TABLE observation (
+        accepted INTEGER PRIMARY KEY,
+        node     TEXT NOT NULL,
+        outbox   TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        start_us INTEGER NOT NULL,
+        end_us   INTEGER NOT NULL,
+        payload  TEXT NOT NULL,
+        UNIQUE (node, outbox, sequence)
+    ) STRICT;
+    CREATE INDEX observation_end ON observation (end_us);
+
+    -- Stamps whose message could not be decoded: as known as the others.
+    CREATE TABLE quarantine (
+        node     TEXT NOT NULL,
+        outbox   TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        decision INTEGER NOT NULL REFERENCES decision (sequence),
+        PRIMARY KEY (node, outbox, sequence)
+    ) STRICT, WITHOUT ROWID;
+
+    -- All of 1..committed are known, also when their observations have been erased.
+    CREATE TABLE outbox (
+        node      TEXT NOT NULL,
+        outbox    TEXT NOT NULL,
+        committed INTEGER NOT NULL,
+        PRIMARY KEY (node, outbox)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What the store decided, in order: its state is a fold over this table and nothing else.
+    CREATE TABLE decision (
+        sequence INTEGER PRIMARY KEY,
+        versions INTEGER NOT NULL REFERENCES versions (id),
+        event    TEXT NOT NULL
+    ) STRICT;
+
+    -- What made a decision.
+    CREATE TABLE versions (
+        id         INTEGER PRIMARY KEY,
+        code       TEXT NOT NULL,
+        definition TEXT NOT NULL,
+        model      TEXT NOT NULL,
+        UNIQUE (code, definition, model)
+    ) STRICT;
+
+    -- Shoppers' phones: may be erased, and no decision holds a key.
+    CREATE TABLE device (
+        id      TEXT PRIMARY KEY,
+        key     BLOB NOT NULL,
+        revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))
+    ) STRICT, WITHOUT ROWID;
+";
+
+pub const INSERT_META: &str = "INSERT INTO meta (id, store, currency) VALUES (1, ?1, ?2)";
+pub const SELECT_META: &str = "SELECT store, currency FROM meta WHERE id = 1";
+
+pub const INSERT_OBSERVATION: &str = "
+    INSERT INTO observation (node, outbox, sequence, start_us, end_us, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub const SELECT_OBSERVATIONS: &str = "
+    SELECT accepted, node, outbox, sequence, payload FROM observation
+    WHERE accepted > ?1 AND +end_us > ?2 ORDER BY accepted LIMIT ?3";
+/// The order number before that of the first observation that ended after a time. The `+` keeps SQLite from walking
+/// the whole table in its order instead of using the index.
+pub const SELECT_BEFORE_FIRST_ENDING_AFTER: &str =
+    "SELECT coalesce(min(+accepted) - 1, 9223372036854775807) FROM observation WHERE end_us > ?1";
+
+pub const INSERT_QUARANTINED: &str =
+    "INSERT INTO quarantine (node, outbox, sequence, decision) VALUES (?1, ?2, ?3, ?4)";
+
+pub const UPSERT_OUTBOX: &str = "
+    INSERT INTO outbox (node, outbox, committed) VALUES (?1, ?2, ?3)
+    ON CONFLICT (node, outbox) DO UPDATE SET committed = excluded.committed";
+pub const SELECT_OUTBOXES: &str = "SELECT node, outbox, committed FROM outbox";
+/// The stamps beyond the first gap of an outbox; four searches, because an `OR` would scan the whole outbox.
+pub const SELECT_BEYOND: &str = "
+    SELECT sequence FROM observation WHERE node = ?1 AND outbox = ?2 AND sequence > ?3
+    UNION ALL
+    SELECT sequence FROM observation WHERE node = ?1 AND outbox = ?2 AND sequence < 0
+    UNION ALL
+    SELECT sequence FROM quarantine WHERE node = ?1 AND outbox = ?2 AND sequence > ?3
+    UNION ALL
+    SELECT sequence FROM quarantine WHERE node = ?1 AND outbox = ?2 AND sequence < 0";
+
+pub const INSERT_DECISION: &str = "INSERT INTO decision (versions, event) VALUES (?1, ?2)";
+pub const SELECT_DECISIONS: &str =
+    "SELECT sequence, versions, event FROM decision ORDER BY sequence";
+
+pub const INSERT_VERSIONS: &str =
+    "INSERT INTO versions (code, definition, model) VALUES (?1, ?2, ?3)";
+pub const SELECT_VERSIONS: &str =
+    "SELECT id FROM versions WHERE code = ?1 AND definition = ?2 AND model = ?3";
+pub const SELECT_ALL_VERSIONS: &str = "SELECT id, code, definition, model FROM versions";
+
+/// A new key admits a revoked device again; a revoked key stays revoked, however often it is enrolled. A device
+/// that stays what it was is not written at all, which saves the sync.
+pub const UPSERT_DEVICE: &str = "
+    INSERT INTO device (id, key, revoked) VALUES (?1, ?2, 0)
+    ON CONFLICT (id) DO UPDATE SET key = excluded.key, revoked = 0 WHERE key IS NOT excluded.key";
+pub const SELECT_REVOKED: &str = "SELECT revoked FROM device WHERE id = ?1";
+pub const REVOKE_DEVICE: &str = "UPDATE device SET revoked = 1 WHERE id = ?1 AND revoked = 0";
+pub const SELECT_DEVICES: &str = "SELECT id, key, revoked FROM device ORDER BY id";

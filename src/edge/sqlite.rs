@@ -1,0 +1,225 @@
+//! SQLite files of our own: made whole or not at all, held by one process, and never misread.
+//!
+//! A file is made beside its place, synced and then given its name, so that a crash leaves either no file or a
+//! complete one. It is then opened in WAL mode with `synchronous=FULL`: a commit that returned is on the disk.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+/// What tells one kind of our files from every other SQLite file.
+#[derive(Debug)]
+pub struct Format {
+    /// What people call such a file: `journal`.
+    pub what: &'static str,
+    /// SQLite's `application_id`.
+    pub application_id: i32,
+    /// SQLite's `user_version`: the newest that this program reads.
+    pub version: i32,
+    /// The statements that make its tables.
+    pub schema: &'static str,
+}
+
+/// A file that could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error("{path}: cannot create the {what}: {source}")]
+    Create {
+        path: PathBuf,
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error(
+        "{path}: another running stroll has this {what} open; stop it first, or name another file"
+    )]
+    InUse { path: PathBuf, what: &'static str },
+    #[error("{path}: this file is no {what} of stroll; name another file")]
+    Foreign { path: PathBuf, what: &'static str },
+    #[error(
+        "{path}: made by a newer stroll ({what} version {found}, and this one reads up to {supported}); update stroll"
+    )]
+    Newer {
+        path: PathBuf,
+        what: &'static str,
+        found: i32,
+        supported: i32,
+    },
+    #[error("{path}: the {what} is damaged ({doing}: {source}); restore it from a copy")]
+    Damaged {
+        path: PathBuf,
+        what: &'static str,
+        doing: String,
+        source: Box<rusqlite::Error>,
+    },
+    #[error("{path}: the {what} failed ({doing}): {source}")]
+    Failed {
+        path: PathBuf,
+        what: &'static str,
+        doing: String,
+        source: Box<rusqlite::Error>,
+    },
+}
+
+impl Format {
+    /// Opens the file at `path`, made first if there is none; `fill` writes what a new one starts with.
+    ///
+    /// The file stays locked until the connection is dropped. Dropping leaves the write-ahead log beside the
+    /// file, as a crash does, because folding it in costs several syncs; [`close`] folds it in.
+    pub fn open(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Connection, DatabaseError> {
+        let failed = |source| self.error(path, "opening it", source);
+        if !path.exists() {
+            self.create(path, fill)?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        // A second process is told at once. The lock is taken with the first read and kept; set before that
+        // read, it also keeps the log's index in memory instead of a shared file.
+        connection
+            .busy_timeout(std::time::Duration::ZERO)
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "locking_mode", "EXCLUSIVE")
+            .map_err(failed)?;
+        self.check(path, &connection)?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(failed)?;
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(failed)?;
+        Ok(connection)
+    }
+
+    /// A database of this format in memory, for tests and for runs that leave nothing behind.
+    pub fn open_in_memory(&self) -> Result<Connection, DatabaseError> {
+        let path = Path::new(":memory:");
+        let failed = |source| self.error(path, "opening it", source);
+        let connection = Connection::open_in_memory().map_err(failed)?;
+        connection.execute_batch(self.schema).map_err(failed)?;
+        Ok(connection)
+    }
+
+    /// The error that SQLite's stands for; `doing` says what was tried.
+    pub fn error(
+        &self,
+        path: &Path,
+        doing: impl Into<String>,
+        source: rusqlite::Error,
+    ) -> DatabaseError {
+        let (path, what) = (path.to_owned(), self.what);
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                DatabaseError::InUse { path, what }
+            }
+            Some(ErrorCode::NotADatabase) => DatabaseError::Foreign { path, what },
+            Some(ErrorCode::DatabaseCorrupt) => DatabaseError::Damaged {
+                path,
+                what,
+                doing: doing.into(),
+                source: Box::new(source),
+            },
+            Some(_) | None => DatabaseError::Failed {
+                path,
+                what,
+                doing: doing.into(),
+                source: Box::new(source),
+            },
+        }
+    }
+
+    /// Whether the file is of this format, and not of a later version. Takes the lock.
+    fn check(&self, path: &Path, connection: &Connection) -> Result<(), DatabaseError> {
+        let number = |pragma: &str| {
+            connection
+                .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
+                .map_err(|source| self.error(path, "reading its header", source))
+        };
+        if number("application_id")? != self.application_id {
+            return Err(DatabaseError::Foreign {
+                path: path.to_owned(),
+                what: self.what,
+            });
+        }
+        let found = number("user_version")?;
+        if found > self.version {
+            return Err(DatabaseError::Newer {
+                path: path.to_owned(),
+                what: self.what,
+                found,
+                supported: self.version,
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes the file: two syncs, one of the file and one of its folder.
+    fn create(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), DatabaseError> {
+        let create = |source| DatabaseError::Create {
+            path: path.to_owned(),
+            what: self.what,
+            source,
+        };
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            Some(_) | None => Path::new("."),
+        };
+        let draft = tempfile::Builder::new()
+            .prefix(".stroll-")
+            .tempfile_in(folder)
+            .map_err(create)?;
+        self.write_schema(draft.path(), fill)
+            .map_err(|source| self.error(path, "making its tables", source))?;
+        draft.as_file().sync_all().map_err(create)?;
+        match draft.persist_noclobber(path) {
+            Ok(_) => {}
+            // Somebody else made it in the meantime: whoever locks it first has it.
+            Err(lost) if lost.error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(lost) => return Err(create(lost.error)),
+        }
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(create)
+    }
+
+    /// Writes everything that a new file holds, unsynced: it has no name yet that a crash could leave behind.
+    fn write_schema(
+        &self,
+        draft: &Path,
+        fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let connection = Connection::open(draft)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "journal_mode", "OFF")?;
+        connection.execute_batch("BEGIN")?;
+        connection.execute_batch(self.schema)?;
+        connection.pragma_update(None, "application_id", self.application_id)?;
+        connection.pragma_update(None, "user_version", self.version)?;
+        fill(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        // Last, so that the log is empty: only the mark in the file's header changes.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.close().map_err(|(_, source)| source)
+    }
+}
+
+/// Folds the write-ahead log into the file and closes it: afterwards the one file is all there is.
+pub fn close(connection: Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection.close().map_err(|(_, source)| source)
+}
