@@ -12,7 +12,7 @@ use crate::checkout::payment::PaymentOutcome;
 use crate::checkout::receipt::{Paid, Receipt};
 use crate::checkout::session::SessionId;
 use crate::observation::{ChangeKind, Item};
-use crate::store::Definition;
+use crate::store::{Definition, NodeName};
 use crate::units::{Milligrams, Timestamp};
 
 /// Events that an [`EventLog`] keeps; beyond, the oldest is forgotten (the journal has them all).
@@ -145,9 +145,9 @@ fn event_time(decision: &Decision) -> Option<Timestamp> {
         Decision::Attributed(attributed) => Some(attributed.at),
         Decision::NodeSilent { since, .. } => Some(*since),
         Decision::FrontierAdvanced { to } => Some(*to),
-        Decision::ReceiptIssued { .. }
-        | Decision::Gap { .. }
-        | Decision::Quarantined { .. } => None,
+        Decision::ReceiptIssued { .. } | Decision::Gap { .. } | Decision::Quarantined { .. } => {
+            None
+        }
     }
 }
 
@@ -164,31 +164,10 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::SessionExited { session, .. } => Told::of(EventKind::Gate, session, "left"),
         Decision::PaymentRequested {
             session, request, ..
-        } => match request {
-            PaymentRequest::Refund { amount, .. } => Told::of(
-                EventKind::Payment,
-                session,
-                &format!("is refunded {amount}"),
-            ),
-            // Their outcomes follow: a refusal, or the receipt.
-            PaymentRequest::Authorise { .. }
-            | PaymentRequest::Capture { .. }
-            | PaymentRequest::Void { .. } => None,
-        },
+        } => tell_request(session, request),
         Decision::PaymentDecided {
             session, outcome, ..
-        } => match outcome {
-            PaymentOutcome::Done { .. } => None,
-            PaymentOutcome::Declined { reason } => {
-                let mut told = Told::of(
-                    EventKind::Payment,
-                    session,
-                    &format!("had a payment declined: {reason}"),
-                )?;
-                told.urgent = true;
-                Some(told)
-            }
-        },
+        } => tell_outcome(session, outcome),
         Decision::ReceiptIssued { receipt } => tell_receipt(receipt),
         Decision::NodeSilent { node, .. } => {
             let mut told = Told::urgent(EventKind::Node, format!("Node {node} has gone silent"))?;
@@ -203,13 +182,7 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             after,
             before,
             ..
-        } => Told::urgent(
-            EventKind::Node,
-            match before.saturating_sub(*after).saturating_sub(1) {
-                1 => format!("1 observation of node {node} is missing"),
-                lost => format!("{lost} observations of node {node} are missing"),
-            },
-        ),
+        } => tell_gap(node, before.saturating_sub(*after).saturating_sub(1)),
         Decision::Quarantined { stamp, reason } => {
             let node = &stamp.node;
             let sentence = format!("A message of node {node} could not be read and was set aside");
@@ -222,6 +195,39 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         | Decision::Settled { .. }
         | Decision::FrontierAdvanced { .. } => None,
     }
+}
+
+fn tell_request(session: &SessionId, request: &PaymentRequest) -> Option<Told> {
+    match request {
+        PaymentRequest::Refund { amount, .. } => {
+            let rest = format!("is refunded {amount}");
+            Told::of(EventKind::Payment, session, &rest)
+        }
+        // Their outcomes follow: a refusal, or the receipt.
+        PaymentRequest::Authorise { .. }
+        | PaymentRequest::Capture { .. }
+        | PaymentRequest::Void { .. } => None,
+    }
+}
+
+fn tell_outcome(session: &SessionId, outcome: &PaymentOutcome) -> Option<Told> {
+    match outcome {
+        PaymentOutcome::Done { .. } => None,
+        PaymentOutcome::Declined { reason } => {
+            let rest = format!("had a payment declined: {reason}");
+            let mut told = Told::of(EventKind::Payment, session, &rest)?;
+            told.urgent = true;
+            Some(told)
+        }
+    }
+}
+
+fn tell_gap(node: &NodeName, lost: u64) -> Option<Told> {
+    let sentence = match lost {
+        1 => format!("1 observation of node {node} is missing"),
+        _ => format!("{lost} observations of node {node} are missing"),
+    };
+    Told::urgent(EventKind::Node, sentence)
 }
 
 fn tell_receipt(receipt: &Receipt) -> Option<Told> {
@@ -326,10 +332,7 @@ fn tell_doubt(
     };
     let mut told = match &best.session {
         Some(session) => Told::of(EventKind::Review, session, &rest),
-        None => Told::new(
-            EventKind::Review,
-            format!("Somebody we do not know {rest}"),
-        ),
+        None => Told::new(EventKind::Review, format!("Somebody we do not know {rest}")),
     }?;
     let second = attributed.hypotheses.get(1);
     told.detail = Some(match second {

@@ -44,11 +44,17 @@ impl Hosts {
             return Err((StatusCode::BAD_REQUEST, why.to_owned()));
         };
         let host = String::from_utf8_lossy(host.as_bytes());
-        let target = uri.authority().map_or(host.as_ref(), |target| target.as_str());
+        let target = uri
+            .authority()
+            .map_or(host.as_ref(), |target| target.as_str());
         if self.allow(&host) && self.allow(target) {
             return Ok(());
         }
-        let refused = if self.allow(&host) { target } else { host.as_ref() };
+        let refused = if self.allow(&host) {
+            target
+        } else {
+            host.as_ref()
+        };
         let refused: String = refused.chars().take(100).collect();
         Err((
             StatusCode::MISDIRECTED_REQUEST,

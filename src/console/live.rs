@@ -124,7 +124,10 @@ pub(super) fn stream(
         .into_response()
 }
 
-async fn feed(mut frames: watch::Receiver<Frame>, events: &mpsc::Sender<Result<Event, Infallible>>) {
+async fn feed(
+    mut frames: watch::Receiver<Frame>,
+    events: &mpsc::Sender<Result<Event, Infallible>>,
+) {
     // A page of an older program would not understand these sections: it compares, and loads itself again.
     let hello = Event::default()
         .event("hello")

@@ -11,6 +11,7 @@ mod live;
 mod page;
 mod sections;
 pub mod view;
+mod words;
 
 use std::future::Future;
 use std::io;
@@ -45,7 +46,9 @@ pub struct ConsoleOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The socket broke.
-    #[error("the console's socket broke: {0}; start the console again, on another port if it stays so")]
+    #[error(
+        "the console's socket broke: {0}; start the console again, on another port if it stays so"
+    )]
     Socket(#[source] io::Error),
 }
 

@@ -6,8 +6,9 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets;
-use super::sections::{self, Clock, Section};
+use super::sections::Section;
 use super::view::StoreView;
+use super::words::{self, Clock};
 
 /// The icons of all sections, drawn once and used by reference; strokes take the colour of the text.
 const ICONS: &str = include_str!("assets/icons.svg");
@@ -62,7 +63,7 @@ fn banner(view: &StoreView) -> Markup {
             svg .mark aria-hidden="true" { use href="#i-mark" {} }
             div .store {
                 h1 { (view.store_name) }
-                p .clock { (sections::time(view.now, Clock::Full)) }
+                p .clock { (words::time(view.now, Clock::Full)) }
             }
             p #live data-state="off" {
                 noscript { "Refreshes every 5 s" }

@@ -10,15 +10,16 @@ use super::view::{
     Counters, EventKind, EventView, LineView, NodeHealth, NodeView, ReceiptView, SessionView,
     Shopper, StoreView, VisitState,
 };
+use super::words::{Clock, amount, counted, grouped, heard, iso, lag, money, seconds, stay, time};
 use crate::checkout::receipt::Paid;
-use crate::units::{Money, Timestamp};
+use crate::units::Timestamp;
 
 /// Carts on the page at once; more are counted.
 const CARTS_SHOWN_MAX: usize = 60;
 /// Events on the page; `/state.json` has more.
 const EVENTS_SHOWN_MAX: usize = 25;
 /// Receipts on the page; `/state.json` has more.
-const RECEIPTS_SHOWN_MAX: usize = 12;
+const RECEIPTS_SHOWN_MAX: usize = 10;
 
 /// A part of the page that is updated as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +150,7 @@ fn cart(session: &SessionView, now: Timestamp) -> Markup {
                     @if session.open_reviews > 0 { "Nothing certain yet" } @else { "Nothing taken yet" }
                 }
             } @else {
-                (lines(&session.lines))
+                (lines(&session.lines, true))
             }
             p .total {
                 span { (counted(units, "item", "items")) }
@@ -169,11 +170,14 @@ fn visit_badge(session: &SessionView) -> Markup {
     }
 }
 
-fn lines(lines: &[LineView]) -> Markup {
+/// `live`: lines that come, go and change, which the script then highlights.
+fn lines(lines: &[LineView], live: bool) -> Markup {
+    let key = |line: &LineView| live.then(|| format!("l-{}", line.product));
+    let value = |line: &LineView| live.then(|| format!("{}/{}", line.quantity, line.being_checked));
     html! {
         ul .lines {
             @for line in lines {
-                li data-key={ "l-" (line.product) } data-v={ (line.quantity) "/" (line.being_checked) } {
+                li data-key=[key(line)] data-v=[value(line)] {
                     @let sure = line.quantity > 0;
                     span .q { (if sure { line.quantity } else { line.being_checked }) " ×" }
                     span .n {
@@ -251,7 +255,7 @@ fn receipt_row(receipt: &ReceiptView) -> Markup {
                 @if receipt.lines.is_empty() {
                     p .none { "Nothing was taken, and the hold was released." }
                 } @else {
-                    (lines(&receipt.lines))
+                    (lines(&receipt.lines, false))
                     p .tax {
                         span { (counted(units, "item", "items")) }
                         span { "tax included " (money(receipt.tax)) }
@@ -324,7 +328,6 @@ fn node_row(node: &NodeView) -> Markup {
             div {
                 b { (node.name) }
                 span .meta { (node.role) }
-                @if !node.trouble.is_empty() { span .trouble { (node.trouble) } }
             }
             div .state {
                 (badge(class, state))
@@ -333,6 +336,7 @@ fn node_row(node: &NodeView) -> Markup {
                     @if let Some(lag_ms) = node.watermark_lag_ms { (lag(lag_ms)) }
                 }
             }
+            @if !node.trouble.is_empty() { p .trouble { (node.trouble) } }
         }
     }
 }
@@ -372,142 +376,4 @@ fn hue(shopper: &Shopper) -> &'static str {
     // The top half: ids that differ in their last letter only still differ there.
     let index = (hash ^ (hash >> 15)).wrapping_mul(0x2c1b_3c6d) >> 16;
     HUES[index as usize % HUES.len()]
-}
-
-/// How exactly a moment is said.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Clock {
-    /// The time of day to the minute.
-    Minute,
-    /// The date, and the time to the second.
-    Full,
-}
-
-/// A moment, in UTC here; the script says it in the viewer's own time.
-pub(super) fn time(at: Timestamp, clock: Clock) -> Markup {
-    let (pattern, style) = match clock {
-        Clock::Minute => ("%H:%M UTC", None),
-        Clock::Full => ("%-d %B %Y, %H:%M:%S UTC", Some("full")),
-    };
-    match jiff::Timestamp::from_microsecond(at.0) {
-        Ok(moment) => html! {
-            time datetime=(iso(at)) data-t=[style] { (moment.strftime(pattern)) }
-        },
-        Err(_) => html! { span { "at an unknown time" } },
-    }
-}
-
-fn iso(at: Timestamp) -> String {
-    jiff::Timestamp::from_microsecond(at.0)
-        .map_or_else(|_| String::new(), |moment| format!("{moment:.0}"))
-}
-
-fn money(money: Money) -> Markup {
-    html! { span .money { (amount(money)) " " small { (money.currency.as_str()) } } }
-}
-
-/// The digits alone.
-fn amount(money: Money) -> String {
-    let text = money.to_string();
-    match text.rsplit_once(' ') {
-        Some((digits, _)) => digits.to_owned(),
-        None => text,
-    }
-}
-
-/// `12 345`, with narrow spaces that don't break.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3 * 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
-fn stay(from: Timestamp, to: Timestamp) -> String {
-    let minutes = to.0.saturating_sub(from.0).max(0) / 60_000_000;
-    match minutes {
-        0 => "just now".to_owned(),
-        1..60 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
-}
-
-fn seconds(delay_ms: u64) -> String {
-    match delay_ms {
-        0..10_000 => format!("{}.{} s", delay_ms / 1_000, delay_ms % 1_000 / 100),
-        10_000..120_000 => format!("{} s", delay_ms / 1_000),
-        _ => format!("{} min", delay_ms / 60_000),
-    }
-}
-
-fn heard(age_ms: Option<u64>) -> String {
-    match age_ms {
-        None => "not heard yet".to_owned(),
-        Some(0..3_000) => "heard just now".to_owned(),
-        Some(age @ 3_000..120_000) => format!("heard {} s ago", age / 1_000),
-        Some(age @ 120_000..7_200_000) => format!("heard {} min ago", age / 60_000),
-        Some(age) => format!("heard {} h ago", age / 3_600_000),
-    }
-}
-
-fn lag(lag_ms: u64) -> String {
-    match lag_ms {
-        0..1_000 => " · in step".to_owned(),
-        1_000..120_000 => format!(" · {} s behind", lag_ms / 1_000),
-        _ => format!(" · {} min behind", lag_ms / 60_000),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_ages_read_well() {
-        for (number, shown) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1\u{202f}000"),
-            (12_345_678, "12\u{202f}345\u{202f}678"),
-        ] {
-            assert_eq!(grouped(number), shown);
-        }
-        for (ms, shown) in [
-            (0, "0.0 s"),
-            (1_260, "1.2 s"),
-            (10_000, "10 s"),
-            (150_000, "2 min"),
-        ] {
-            assert_eq!(seconds(ms), shown);
-        }
-        for (ms, shown) in [
-            (None, "not heard yet"),
-            (Some(2_999), "heard just now"),
-            (Some(23_400), "heard 23 s ago"),
-            (Some(120_000), "heard 2 min ago"),
-            (Some(u64::MAX), "heard 5124095576030 h ago"),
-        ] {
-            assert_eq!(heard(ms), shown);
-        }
-        let minutes = |m| stay(Timestamp(0), Timestamp(m * 60_000_000));
-        assert_eq!(
-            [minutes(-1), minutes(0), minutes(59), minutes(61)],
-            ["just now", "just now", "59 min", "1 h 1 min"]
-        );
-    }
-
-    #[test]
-    fn a_moment_that_no_calendar_has_is_no_panic() {
-        let shown = time(Timestamp(i64::MAX), Clock::Full).into_string();
-        assert_eq!(shown, "<span>at an unknown time</span>");
-    }
 }

@@ -1,1 +1,3 @@
 //! The one integration binary: each module tests Stroll from outside, most through the executable.
+
+mod console;
