@@ -8,3 +8,4 @@ mod broker;
 mod mosquitto;
 mod wire;
 mod journal;
+mod console;
