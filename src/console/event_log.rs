@@ -138,6 +138,8 @@ fn event_time(decision: &Decision) -> Option<Timestamp> {
         | Decision::TrackBound { at, .. }
         | Decision::ReviewClosed { at, .. }
         | Decision::SessionExited { at, .. }
+        | Decision::CartDrafted { at, .. }
+        | Decision::LinesDropped { at, .. }
         | Decision::Settled { at, .. }
         | Decision::PaymentRequested { at, .. }
         | Decision::PaymentDecided { at, .. }
@@ -162,6 +164,28 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             by, session, items, ..
         } => tell_closed(by, session.as_ref(), items, definition),
         Decision::SessionExited { session, .. } => Told::of(EventKind::Gate, session, "left"),
+        Decision::CartDrafted {
+            session, reason, ..
+        } => {
+            let mut told = Told::of(EventKind::Gate, session, "has a cart that must wait")?;
+            told.detail = Some(reason.clone());
+            Some(told)
+        }
+        Decision::LinesDropped {
+            session,
+            items,
+            reason,
+            ..
+        } => {
+            let what = words::items(items, definition);
+            let mut told = Told::of(
+                EventKind::Review,
+                session,
+                &format!("is not charged for {what}"),
+            )?;
+            told.detail = Some(reason.clone());
+            Some(told)
+        }
         Decision::PaymentRequested {
             session, request, ..
         } => tell_request(session, request),

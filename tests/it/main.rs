@@ -1,11 +1,11 @@
 //! The one integration binary: each module tests Stroll from outside, most through the executable.
 
+mod broker;
+mod console;
 mod definition;
 mod expect;
+mod journal;
+mod mosquitto;
 mod recording;
 mod simulate;
-mod broker;
-mod mosquitto;
 mod wire;
-mod journal;
-mod console;

@@ -310,6 +310,8 @@ fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::Attributed(_)
         | Decision::ReviewClosed { .. }
         | Decision::SessionExited { .. }
+        | Decision::CartDrafted { .. }
+        | Decision::LinesDropped { .. }
         | Decision::Settled { .. }
         | Decision::PaymentRequested { .. }
         | Decision::PaymentDecided { .. }
