@@ -107,11 +107,11 @@ fn notice(nodes: &[NodeView]) -> Markup {
                 (icon("alert"))
                 span {
                     @if let [only] = ill.as_slice() {
-                        "Node " b { (only) } " is not answering."
+                        "Node " b { (only) } " is not answering. Carts that depend on it are not charged before it is back. "
                     } @else {
-                        b { (ill.len()) " of " (nodes.len()) " nodes" } " are not answering."
+                        b { (ill.len()) " of " (nodes.len()) " nodes" }
+                        " are not answering. Carts that depend on them are not charged before they are back. "
                     }
-                    " Carts that depend on it are not charged before it is back. "
                     a href="#nodes" { "See the nodes" }
                 }
             }
