@@ -177,7 +177,7 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             reason,
             ..
         } => {
-            let what = words::items(items, definition);
+            let what = item_list(items, definition);
             let mut told = Told::of(
                 EventKind::Review,
                 session,

@@ -159,6 +159,7 @@ fn attributed() -> Decision {
         shelf: shelf(),
         kind: ChangeKind::Take,
         delta_mg: Milligrams(-623_100),
+        plates: vec![11],
         verdict: AttributionVerdict::Review {
             review: "r1".into(),
             reason: "two shoppers stood there".to_owned(),

@@ -213,6 +213,7 @@ pub fn attributed(
         shelf: shelf("1.5"),
         kind,
         delta_mg: Milligrams::from_grams(-213.0),
+        plates: vec![11],
         verdict,
         hypotheses: hypotheses
             .iter()
