@@ -53,6 +53,7 @@ pub fn read(path: &Path, options: &OpenOptions) -> Result<Recording, RecordingEr
         }
     };
     let mut nodes = content.nodes;
+    nodes.extend(content.channels.values().filter_map(Channel::node).cloned());
     nodes.sort();
     nodes.dedup();
     sort_records(&mut content.records);
@@ -188,6 +189,15 @@ impl Content {
 }
 
 impl Channel {
+    /// The node that speaks on it.
+    fn node(&self) -> Option<&NodeName> {
+        match self {
+            Channel::Scale(group) => Some(&group.node),
+            Channel::Bodies(node) | Channel::Gate(node) => Some(node),
+            Channel::Unknown => None,
+        }
+    }
+
     fn read(channel: &ChannelRecord) -> Result<Self, Flaw> {
         let topic = channel.topic.as_str();
         if channel.message_encoding != "json" {

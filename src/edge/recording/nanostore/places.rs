@@ -168,7 +168,7 @@ mod tests {
         places.add(&[plate("1.3.1")], &facing(0.025, 0.0, 0.8, 0.0, 0.101_6));
         places.add(
             &[plate("5.2.1")],
-            &facing(4.0, -0.3, 0.6, -1.570_8, 0.101_6),
+            &facing(4.0, -0.3, 0.6, -std::f64::consts::FRAC_PI_2, 0.101_6),
         );
         for (id, x, y, z) in [
             ("1.1.2", 0.177_4, 0.0, 0.3),
