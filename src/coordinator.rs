@@ -222,6 +222,13 @@ impl Coordinator {
         }
     }
 
+    /// Takes back an enrolled phone after a restart.
+    pub fn restore_device(&mut self, device: DeviceId, key: Vec<u8>, revoked: bool) {
+        if !revoked {
+            self.devices.insert(device, key);
+        }
+    }
+
     /// After a restart: asks again what had no answer, under the same keys, and tells nodes what is durable.
     pub fn resume(&mut self, out: &mut Vec<Output>) {
         self.restore_visits();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::{GateObservation, Pose, TrackId};
+use crate::observation::{DeviceId, GateObservation, Pose, TrackId};
 use crate::store::{Definition, NodeName, PlateId, ProductId};
 use crate::units::Timestamp;
 
@@ -122,6 +122,17 @@ pub struct Truth {
     pub receipts: Vec<TrueReceipt>,
     #[serde(default)]
     pub events: Vec<TrueEvent>,
+    /// The phones that showed entry codes, where they were simulated: a store that plays the recording enrols them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<TrueDevice>,
+}
+
+/// A simulated phone and its key. A real phone's key is never recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TrueDevice {
+    pub device: DeviceId,
+    /// The device key in base64.
+    pub key_base64: String,
 }
 
 /// What one shopper really took.

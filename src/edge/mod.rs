@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod journal;
 pub mod mqtt;
 pub mod outbox;
+pub mod playback;
 pub mod recording;
 pub mod shell;
 pub mod sqlite;

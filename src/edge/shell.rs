@@ -12,12 +12,13 @@ mod pending;
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::checkout::payment::PaymentGateway;
-use crate::coordinator::{Effect, Input, Output};
+use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::observation::{Committed, DeviceId, OutboxId, Stamp};
-use crate::store::NodeName;
+use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
 use pending::Pending;
@@ -30,6 +31,12 @@ const ROUNDS_MAX: usize = 16;
 pub trait Core {
     /// Takes one input and adds what follows from it to `out`, in order.
     fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>);
+}
+
+impl Core for Coordinator {
+    fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>) {
+        Coordinator::handle(self, input, now, out);
+    }
 }
 
 /// What makes outputs durable: the [`Journal`], or in tests one that fails.
@@ -306,6 +313,52 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
                 self.pending.failed(question, now);
             }
         }
+    }
+}
+
+impl Shell<Coordinator> {
+    /// Opens the store of a journal, in the state in which the journal was left: decisions are folded, what was
+    /// accepted and not decided waits again, and what the gateway never answered is asked again at the next
+    /// [`Shell::retry`]. Also gives what the nodes are to be told.
+    pub fn open(
+        journal: Journal,
+        definition: &Arc<Definition>,
+        nodes: &[NodeName],
+        gateway: Box<dyn PaymentGateway>,
+    ) -> Result<(Self, Vec<Effect>), JournalError> {
+        let mut core = Coordinator::new(definition.clone(), nodes);
+        let contents = journal.load()?;
+        for recorded in &contents.decisions {
+            core.restore_decision(&recorded.decision);
+        }
+        for observation in contents.observations {
+            core.restore_observation(Arc::new(observation?));
+        }
+        for device in journal.devices()? {
+            core.restore_device(device.id, device.key, device.revoked);
+        }
+        let mut outputs = Vec::new();
+        core.resume(&mut outputs);
+        let mut shell = Shell::new(core, journal, gateway);
+        let mut effects = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Effect(Effect::Pay {
+                    session,
+                    key,
+                    request,
+                }) => {
+                    shell.resume(Question {
+                        session,
+                        key,
+                        request,
+                    });
+                }
+                Output::Effect(effect) => effects.push(effect),
+                Output::Accept(_) | Output::Decide(_) => {}
+            }
+        }
+        Ok((shell, effects))
     }
 }
 

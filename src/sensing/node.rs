@@ -25,6 +25,9 @@ pub struct NodeSensor {
 }
 
 impl NodeSensor {
+    /// A node promises at least this often, seconds.
+    pub const PROMISE_S: f64 = 0.2;
+
     /// Sensing for a node of that store. Its scale groups are learned from the records.
     pub fn new(definition: Arc<Definition>) -> Self {
         NodeSensor {
