@@ -243,8 +243,8 @@ pub fn commits(effects: &[Effect]) -> BTreeMap<(NodeName, OutboxId), u64> {
     last
 }
 
-/// The outbox that a recording's node would have had: named after the recording.
-fn outbox_of(recording: &Recording, node: &NodeName) -> OutboxId {
+/// The outbox of a recording's node, named after the recording: played again, it stamps the same.
+pub fn outbox_of(recording: &Recording, node: &NodeName) -> OutboxId {
     let mut hash = Sha256::new();
     hash.update(recording.definition.hash.as_bytes());
     hash.update(node.as_str().as_bytes());

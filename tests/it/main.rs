@@ -5,6 +5,7 @@ mod console;
 mod definition;
 mod expect;
 mod journal;
+mod messages;
 mod mosquitto;
 mod recording;
 mod simulate;

@@ -129,7 +129,7 @@ impl CoordinatorLink {
         let ended = tokio::time::timeout(limit, &mut self.task).await;
         if ended.is_err() || !self.shared.commits().is_empty() {
             return Err(LinkError::Unflushed {
-                broker: self.broker.clone(),
+                broker: self.broker.to_string(),
                 client: self.client_id.clone(),
                 waited: limit,
             });

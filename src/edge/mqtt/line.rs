@@ -308,12 +308,12 @@ pub(super) async fn first_connection(
     match outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(reason)) => Err(LinkError::Refused {
-            broker: broker.clone(),
+            broker: broker.to_string(),
             client: client.to_owned(),
             reason,
         }),
         Err(_) => Err(LinkError::Unreachable {
-            broker: broker.clone(),
+            broker: broker.to_string(),
             reason: last,
             tried: patience,
         }),

@@ -8,6 +8,7 @@
 mod coordinator;
 mod line;
 mod node;
+mod sender;
 mod url;
 
 use std::time::Duration;
@@ -44,13 +45,14 @@ pub enum LinkError {
         "broker {broker} cannot be reached: {reason} (tried for {} s); start it or choose another with --broker", tried.as_secs_f32()
     )]
     Unreachable {
-        broker: BrokerUrl,
+        /// Its address, without the login.
+        broker: String,
         reason: String,
         tried: Duration,
     },
     #[error("broker {broker} refuses `{client}`: {reason}")]
     Refused {
-        broker: BrokerUrl,
+        broker: String,
         client: String,
         reason: String,
     },
@@ -66,13 +68,13 @@ pub enum LinkError {
     },
     #[error("the link of `{client}` to broker {broker} has ended: {reason}")]
     Ended {
-        broker: BrokerUrl,
+        broker: String,
         client: String,
         reason: String,
     },
     #[error("the link of `{client}` to broker {broker} was cut off: its last messages were not acknowledged within {} s", waited.as_secs_f32())]
     Unflushed {
-        broker: BrokerUrl,
+        broker: String,
         client: String,
         waited: Duration,
     },

@@ -1,7 +1,7 @@
 //! The JSON payloads.
 //!
 //! Writing uses the domain types' own `Serialize`. Reading an observation does not: serde reads a tagged enum and
-//! a flattened struct by way of a tree in memory, which makes a body segment ten times dearer, and the codec has
+//! a flattened struct by way of a tree in memory, which makes a body segment three times dearer, and the codec has
 //! a share of a replay's 26 ms. The topic says which type comes, so the mirrors below are read straight off the
 //! bytes. A test holds both ways of reading equal.
 

@@ -119,107 +119,106 @@ fn unknown_fields_are_ignored() {
     );
 }
 
-#[test]
-fn a_broken_bound_names_the_field_and_keeps_the_stamp() {
-    let sighting = json!({"x": 0, "y": 0, "z": 0, "confidence": 1});
-    let shelf_topic = "stroll/v1/nano/scale-1/observation/shelf";
-    let plate = json!({"plate": 1, "delta_mg": 0, "sigma_mg": 1});
-    let item = json!({"product": "a", "quantity": 1});
-    let likelihood = json!({"items": [item], "log_likelihood_milli": 0});
-    for (topic, value, said) in [
-        (
-            TOPIC_BODY,
-            body(65),
-            "`poses` has 65 entries, at most 64 are allowed",
-        ),
-        (TOPIC_BODY, body(0), "`poses` is empty"),
-        (
-            TOPIC_BODY,
-            with(
-                body(1),
-                "/observation/poses/0/hands",
-                json!([sighting, sighting, sighting]),
-            ),
-            "`hands` has 3 entries, at most 2 are allowed",
-        ),
-        (
-            TOPIC_BODY,
-            with(body(1), "/observation/poses/0/head/x", json!(1e300)),
-            "`x` is 1000",
-        ),
-        (
-            TOPIC_BODY,
-            with(body(1), "/observation/poses/0/head/confidence", json!(1.1)),
-            "`confidence` is 1.1, not within 0 to 1",
-        ),
-        (
-            TOPIC_BODY,
-            with(body(1), "/observation/track", json!("x".repeat(129))),
-            "`track` has 129 bytes, at most 128 are allowed",
-        ),
-        (
-            TOPIC_BODY,
-            with(body(1), "/observation/start", json!(2_000_000)),
-            "is before `start`",
-        ),
-        (
-            TOPIC_BODY,
-            with(body(1), "/clock/wall_us", json!(i64::MAX)),
-            "`clock.wall_us` is 9223372036854775807, not within",
-        ),
-        (
-            shelf_topic,
-            with(shelf(), "/observation/plates", json!(vec![plate; 65])),
-            "`plates` has 65 entries, at most 64 are allowed",
-        ),
-        (
-            shelf_topic,
-            with(shelf(), "/observation/plates/0/sigma_mg", json!(-1)),
-            "`sigma_mg` is -1, not within 0 to",
-        ),
-        (
-            shelf_topic,
-            with(
-                shelf(),
-                "/observation/likelihoods",
-                json!(vec![likelihood; 33]),
-            ),
-            "`likelihoods` has 33 entries, at most 32 are allowed",
-        ),
-        (
-            shelf_topic,
-            with(
-                shelf(),
-                "/observation/likelihoods/0/items",
-                json!(vec![item; 4]),
-            ),
-            "`items` has 4 entries, at most 3 are allowed",
-        ),
-        (
-            shelf_topic,
-            with(shelf(), "/observation/kind", json!("juggled")),
-            "unknown variant `juggled`",
-        ),
-        (
-            shelf_topic,
-            with(shelf(), "/observation/type", json!("body")),
-            "the payload's type is `body`, which is not the topic's",
-        ),
-        (
-            shelf_topic,
-            with(
-                shelf(),
-                "/observation/shelf",
-                json!("x".repeat(PAYLOAD_BYTES_MAX)),
-            ),
-            "bytes, at most 65536 are allowed",
-        ),
-    ] {
+/// A payload that breaks a bound is refused with the field's name, and its stamp is kept.
+fn refused<const N: usize>(topic: &str, cases: [(Value, &str); N]) {
+    for (value, said) in cases {
         let error = decode(topic, value.to_string().as_bytes()).unwrap_err();
         let shown = error.to_string();
         assert!(shown.contains(said) && shown.contains(topic), "{shown}");
         assert_eq!(error.stamp.unwrap().sequence, 7, "{said}");
     }
+}
+
+#[test]
+fn a_body_segment_beyond_its_bounds_is_refused() {
+    let sighting = json!({"x": 0, "y": 0, "z": 0, "confidence": 1});
+    refused(
+        TOPIC_BODY,
+        [
+            (body(65), "`poses` has 65 entries, at most 64 are allowed"),
+            (body(0), "`poses` is empty"),
+            (
+                with(
+                    body(1),
+                    "/observation/poses/0/hands",
+                    json!([sighting, sighting, sighting]),
+                ),
+                "`hands` has 3 entries, at most 2 are allowed",
+            ),
+            (
+                with(body(1), "/observation/poses/0/head/x", json!(1e300)),
+                "`x` is 1000",
+            ),
+            (
+                with(body(1), "/observation/poses/0/head/confidence", json!(1.1)),
+                "`confidence` is 1.1, not within 0 to 1",
+            ),
+            (
+                with(body(1), "/observation/track", json!("x".repeat(129))),
+                "`track` has 129 bytes, at most 128 are allowed",
+            ),
+            (
+                with(body(1), "/observation/start", json!(2_000_000)),
+                "is before `start`",
+            ),
+            (
+                with(body(1), "/clock/wall_us", json!(i64::MAX)),
+                "`clock.wall_us` is 9223372036854775807, not within",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_shelf_observation_beyond_its_bounds_is_refused() {
+    let plate = json!({"plate": 1, "delta_mg": 0, "sigma_mg": 1});
+    let item = json!({"product": "a", "quantity": 1});
+    let likelihood = json!({"items": [item], "log_likelihood_milli": 0});
+    refused(
+        "stroll/v1/nano/scale-1/observation/shelf",
+        [
+            (
+                with(shelf(), "/observation/plates", json!(vec![plate; 65])),
+                "`plates` has 65 entries, at most 64 are allowed",
+            ),
+            (
+                with(shelf(), "/observation/plates/0/sigma_mg", json!(-1)),
+                "`sigma_mg` is -1, not within 0 to",
+            ),
+            (
+                with(
+                    shelf(),
+                    "/observation/likelihoods",
+                    json!(vec![likelihood; 33]),
+                ),
+                "`likelihoods` has 33 entries, at most 32 are allowed",
+            ),
+            (
+                with(
+                    shelf(),
+                    "/observation/likelihoods/0/items",
+                    json!(vec![item; 4]),
+                ),
+                "`items` has 4 entries, at most 3 are allowed",
+            ),
+            (
+                with(shelf(), "/observation/kind", json!("juggled")),
+                "unknown variant `juggled`",
+            ),
+            (
+                with(shelf(), "/observation/type", json!("body")),
+                "the payload's type is `body`, which is not the topic's",
+            ),
+            (
+                with(
+                    shelf(),
+                    "/observation/shelf",
+                    json!("x".repeat(PAYLOAD_BYTES_MAX)),
+                ),
+                "bytes, at most 65536 are allowed",
+            ),
+        ],
+    );
 }
 
 #[test]
