@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cart::Cart;
 use super::payment::PaymentState;
 use super::receipt::Receipt;
-use crate::observation::{DeviceId, TrackId};
+use crate::observation::{DeviceId, Item, TrackId};
 use crate::units::{Timestamp, text_id};
 
 text_id! {
@@ -41,6 +41,8 @@ pub struct Session {
     pub entered_at: Timestamp,
     pub exited_at: Option<Timestamp>,
     pub cart: Cart,
+    /// What was in doubt until the end, and is not charged.
+    pub uncharged: Vec<Item>,
     pub payment: PaymentState,
     pub receipt: Option<Receipt>,
 }

@@ -1,13 +1,19 @@
 //! The subcommands: one file each, with its own arguments and `run`. They only wire.
 
 pub mod config;
+mod console_feed;
 pub mod coordinator;
 pub mod demo;
 pub mod evaluate;
 pub mod import;
 pub mod node;
+mod printed;
 pub mod replay;
+mod serving;
 pub mod simulate;
+mod store_at;
+mod through_broker;
+mod verdict;
 
 /// Stroll: an open, checkout-free store that runs on Raspberry Pi.
 #[derive(Debug, clap::Parser)]

@@ -1,10 +1,84 @@
-//! `stroll replay`
+//! `stroll replay`: plays recordings through the store and prints the receipts.
 
-/// To be written.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::printed;
+use super::store_at::{self, JournalAt};
+use crate::edge::definition_file;
+use crate::edge::mqtt::BrokerUrl;
+use crate::edge::playback::{self, Playback};
+use crate::edge::recording::{self, OpenOptions};
+use crate::recording::Recording;
+
+/// Play recordings through the store, and print the receipts
+///
+/// The very code that runs live: sensing, wire, attribution, journal, payment (a sandbox).
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// `.mcap` recordings of one store, or a folder of the AutoCheckout competition
+    #[arg(required = true, value_name = "RECORDING")]
+    recordings: Vec<PathBuf>,
+    /// Use this store definition in place of the recording's own
+    #[arg(long, value_name = "FILE.toml")]
+    store: Option<PathBuf>,
+    /// Play what is whole of a damaged recording
+    #[arg(long)]
+    partial: bool,
+    /// Keep the journal in this file, or go on with it; without it a journal is made and thrown away
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Send everything through this MQTT broker instead of within the process
+    #[arg(long, value_name = "mqtt://HOST:PORT")]
+    broker: Option<BrokerUrl>,
+    /// Print JSON, in the form of the competition's receipts
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs it.
-pub fn run(_: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// Plays, and prints what each shopper was charged.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let definition = match &args.store {
+        Some(path) => Some(Arc::new(definition_file::load(path)?.0)),
+        None => None,
+    };
+    let options = OpenOptions {
+        partial: args.partial,
+        definition,
+    };
+    let recording = recording::open_many(&args.recordings, &options)?;
+    if let Some(damage) = &recording.damage {
+        eprintln!("stroll: played only what is whole: {damage}");
+    }
+    let journal = JournalAt::of(args.journal.as_deref())?;
+    let receipts = match args.broker {
+        None => in_process(&recording, &journal)?,
+        Some(broker) => super::through_broker::replay(&recording, &journal, broker)?,
+    };
+    if args.json {
+        println!("{}", printed::receipts_json(&receipts));
+    } else {
+        print!("{}", printed::receipts(&receipts));
+    }
+    Ok(())
+}
+
+fn in_process(
+    recording: &Recording,
+    journal: &JournalAt,
+) -> anyhow::Result<Vec<crate::checkout::Receipt>> {
+    let mut store = store_at::open(journal, recording)?;
+    let now = recording
+        .records
+        .first()
+        .map_or(crate::units::Timestamp(0), |r| r.at());
+    store
+        .shell
+        .retry(now)
+        .context("while taking up the payments of before")?;
+    Ok(Playback::new(recording)
+        .run(&mut store.shell)
+        .map(|_| playback::receipts(store.shell.core()))?)
 }

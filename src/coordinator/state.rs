@@ -35,6 +35,10 @@ pub struct State {
     pub silent: BTreeMap<NodeName, Timestamp>,
     /// Everything that is due at or before this has been decided.
     pub frontier: Timestamp,
+    /// Changes that a cart followed from.
+    pub accepted: u64,
+    /// Changes that went to review.
+    pub reviewed: u64,
     /// Observations that never came, or came and could not be read.
     pub losses: u64,
 }
@@ -51,6 +55,8 @@ impl State {
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
             frontier: Timestamp::MIN,
+            accepted: 0,
+            reviewed: 0,
             losses: 0,
         }
     }
@@ -76,6 +82,7 @@ impl State {
                     entered_at: *at,
                     exited_at: None,
                     cart: Cart::default(),
+                    uncharged: Vec::new(),
                     payment: PaymentState::None,
                     receipt: None,
                 };
@@ -94,7 +101,10 @@ impl State {
                 ..
             } => self.close_review(review, session.as_ref(), items),
             Decision::LinesDropped { session, items, .. } => {
-                self.with(session, |s| s.cart.drop_units(items));
+                self.with(session, |s| {
+                    s.cart.drop_units(items);
+                    s.uncharged.extend(items.iter().cloned());
+                });
             }
             Decision::SessionExited { session, at } => self.with(session, |s| {
                 s.exited_at = Some(*at);
@@ -163,10 +173,12 @@ impl State {
         };
         match &attributed.verdict {
             AttributionVerdict::Accepted => {
+                self.accepted += 1;
                 self.move_items(attributed, first.session.as_ref(), first);
                 self.move_misplaced(attributed, first);
             }
             AttributionVerdict::Review { review, reason } => {
+                self.reviewed += 1;
                 let open = OpenReview {
                     change: attributed.clone(),
                     reason: reason.clone(),
@@ -285,11 +297,15 @@ impl State {
             return;
         };
         for hypothesis in involved(&open.change) {
-            let Some(session) = &hypothesis.session else {
+            let Some(doubted) = &hypothesis.session else {
                 continue;
             };
-            self.with(session, |s| {
+            let uncharged = open.change.kind == ChangeKind::Take && session != Some(doubted);
+            self.with(doubted, |s| {
                 s.cart.reviews.remove(review);
+                if uncharged {
+                    s.uncharged.extend(hypothesis.items.iter().cloned());
+                }
             });
         }
         let decided = Hypothesis {

@@ -24,13 +24,14 @@ mod trip;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use base64::Engine;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
 use crate::checkout::entry_code::EntryCode;
 use crate::observation::{DeviceId, GateEvent, GateObservation};
-use crate::recording::{BodyFrame, GateRecord, Record, Recording, Truth};
+use crate::recording::{BodyFrame, GateRecord, Record, Recording, TrueDevice, Truth};
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
@@ -147,6 +148,9 @@ impl Store {
             ),
         };
         let devices = options.shoppers.map_or(ENDLESS_DEVICES, |n| n as usize);
+        let keys: Vec<(DeviceId, Vec<u8>)> =
+            (0..devices).map(|index| device(seed, index)).collect();
+        let phones = keys.iter().map(true_device).collect();
         let tracker = (layout.nodes.iter().find(|node| node.tracks_bodies)).map(|node| Tracker {
             node: node.name.clone(),
             random: open(seed, Stream::Tracker),
@@ -178,12 +182,13 @@ impl Store {
             arrived: 0,
             shoppers: Vec::new(),
             idle_devices: (0..devices).collect(),
-            keys: (0..devices).map(|index| device(seed, index)).collect(),
+            keys,
             tracker,
             gate_node,
             quiet_since_t: 0.0,
             truth: Truth {
                 name: format!("simulated-{seed}"),
+                devices: phones,
                 ..Truth::default()
             },
             options,
@@ -399,6 +404,14 @@ pub fn record(
         records,
         truth: Some(store.truth),
         damage: None,
+    }
+}
+
+/// A simulated phone as the truth names it.
+fn true_device((device, key): &(DeviceId, Vec<u8>)) -> TrueDevice {
+    TrueDevice {
+        device: device.clone(),
+        key_base64: base64::engine::general_purpose::STANDARD.encode(key),
     }
 }
 

@@ -1,0 +1,90 @@
+//! A store with its journal and its payment sandbox, for the commands that play recordings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use base64::Engine;
+
+use crate::coordinator::{Coordinator, Input};
+use crate::edge::gateway::Sandbox;
+use crate::edge::journal::Journal;
+use crate::edge::shell::Shell;
+use crate::recording::Recording;
+use crate::units::Timestamp;
+
+/// Where a journal is kept.
+pub enum JournalAt {
+    /// In a file of the user's, with the sandbox's ledger beside it.
+    File(PathBuf),
+    /// In a folder that goes when the command ends.
+    Temporary(tempfile::TempDir),
+}
+
+impl JournalAt {
+    /// The file that was asked for, or a temporary one.
+    pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
+        match file {
+            Some(path) => Ok(JournalAt::File(path.to_owned())),
+            None => {
+                let folder = tempfile::Builder::new().prefix("stroll-").tempdir();
+                folder
+                    .map(JournalAt::Temporary)
+                    .context("no temporary folder for the journal can be made")
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            JournalAt::File(path) => path.clone(),
+            JournalAt::Temporary(folder) => folder.path().join("journal.sqlite"),
+        }
+    }
+}
+
+/// A store that is ready to be told things.
+pub struct Store {
+    pub shell: Shell<Coordinator>,
+}
+
+/// Opens the store of a recording: its nodes take part, its simulated phones are enrolled.
+pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Store> {
+    let path = journal.path();
+    let definition = &recording.definition;
+    let sandbox = match journal {
+        JournalAt::File(path) => Sandbox::open(&path.with_extension("sandbox.sqlite"))?,
+        // Nobody will ask it again after the command has ended.
+        JournalAt::Temporary(_) => Sandbox::in_memory()?,
+    };
+    let (mut shell, _) = Shell::open(
+        Journal::open(&path, definition)?,
+        definition,
+        &recording.nodes,
+        Box::new(sandbox),
+    )?;
+    let enrolled = devices(recording)?;
+    if !enrolled.is_empty() {
+        shell.batch(
+            enrolled,
+            recording.records.first().map_or(Timestamp(0), |r| r.at()),
+        )?;
+    }
+    Ok(Store { shell })
+}
+
+fn devices(recording: &Recording) -> anyhow::Result<Vec<Input>> {
+    let devices = recording.truth.iter().flat_map(|t| &t.devices);
+    devices
+        .map(|d| {
+            let key = base64::engine::general_purpose::STANDARD
+                .decode(&d.key_base64)
+                .with_context(|| {
+                    format!("the key of simulated device {} is no base64", d.device)
+                })?;
+            Ok(Input::DeviceEnrolled {
+                device: d.device.clone(),
+                key,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,224 @@
+//! The live store and the live node: what stands between the pure parts and the links to the broker.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+
+use crate::coordinator::{Coordinator, Effect, Input};
+use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
+use crate::edge::playback;
+use crate::edge::shell::{Shell, ShellError};
+use crate::observation::{Committed, NodeClock};
+use crate::recording::Record;
+use crate::sensing::node::NodeSensor;
+use crate::units::Timestamp;
+
+/// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
+const GROUP_MAX: usize = 256;
+/// How often limits and deadlines are looked at, and how long the store waits for a message, at most.
+const TICK: Duration = Duration::from_millis(200);
+/// Inputs of the store's own program (enrolments, verdicts) that wait, at most; then their sender waits.
+const TOLD_MAX: usize = 256;
+
+/// The time of this machine's wall clock.
+pub fn wall_now() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX / 4))
+}
+
+/// What a store shows after each batch: the core, the batch's effects and the time.
+pub type Watcher = Box<dyn FnMut(&Coordinator, &[Effect], Timestamp) + Send>;
+
+/// A store at work on a thread of its own: messages in, one commit a group, words to the nodes out.
+pub struct LiveStore {
+    told: mpsc::Sender<Input>,
+    thread: JoinHandle<Result<Shell<Coordinator>, ShellError>>,
+}
+
+/// What a [`LiveStore`] works with.
+pub struct StoreParts {
+    pub shell: Shell<Coordinator>,
+    pub link: Arc<CoordinatorLink>,
+    pub deliveries: mpsc::Receiver<Delivery>,
+    /// What the nodes are to be told at once, after a restart.
+    pub owed: Vec<Effect>,
+    /// Look at limits on silence (off in a replay, whose event time is not the wall's).
+    pub ticks: bool,
+    pub watcher: Watcher,
+}
+
+impl LiveStore {
+    /// Starts the store. It ends by itself after a journal error; otherwise by [`LiveStore::stop`].
+    pub fn start(runtime: tokio::runtime::Handle, parts: StoreParts) -> std::io::Result<Self> {
+        let (told, inputs) = mpsc::channel(TOLD_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || run_store(&runtime, parts, inputs))?;
+        Ok(LiveStore { told, thread })
+    }
+
+    /// Tells the store something that doesn't come over the wire. False if it has stopped.
+    pub async fn tell(&self, input: Input) -> bool {
+        self.told.send(input).await.is_ok()
+    }
+
+    /// Whether the store has stopped by itself.
+    pub fn has_stopped(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends the store after what it was told so far, and gives it back.
+    pub fn stop(self) -> Result<Shell<Coordinator>, ShellError> {
+        drop(self.told);
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+fn run_store(
+    runtime: &tokio::runtime::Handle,
+    mut parts: StoreParts,
+    mut told: mpsc::Receiver<Input>,
+) -> Result<Shell<Coordinator>, ShellError> {
+    say(&parts.link, &parts.owed);
+    let mut ticked = Instant::now();
+    let mut open = true;
+    while open {
+        let mut inputs = Vec::new();
+        runtime.block_on(async {
+            tokio::select! {
+                delivery = parts.deliveries.recv() => inputs.extend(delivery.and_then(heard)),
+                input = told.recv() => match input {
+                    Some(input) => inputs.push(input),
+                    None => open = false,
+                },
+                () = tokio::time::sleep(TICK) => {}
+            }
+        });
+        while inputs.len() < GROUP_MAX
+            && let Ok(delivery) = parts.deliveries.try_recv()
+        {
+            inputs.extend(heard(delivery));
+        }
+        if parts.ticks && ticked.elapsed() >= TICK {
+            ticked = Instant::now();
+            inputs.push(Input::Tick);
+        }
+        let now = wall_now();
+        let mut effects = parts.shell.batch(inputs, now)?;
+        if parts.shell.next_retry_at().is_some_and(|at| at <= now) {
+            effects.extend(parts.shell.retry(now)?);
+        }
+        say(&parts.link, &effects);
+        (parts.watcher)(parts.shell.core(), &effects, now);
+    }
+    Ok(parts.shell)
+}
+
+fn heard(delivery: Delivery) -> Option<Input> {
+    match delivery {
+        Delivery::Message(message) => playback::input(message),
+        Delivery::Undecodable { stamp, reason } => Some(Input::Undecodable { stamp, reason }),
+    }
+}
+
+/// Tells the nodes what is durable.
+fn say(link: &CoordinatorLink, effects: &[Effect]) {
+    for ((node, outbox), sequence) in playback::commits(effects) {
+        link.commit(&node, Committed { outbox, sequence });
+    }
+}
+
+/// The clock of a node: which boot, since when, and how event time runs.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    pub boot: String,
+    pub started: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now, with a random name for the boot.
+    pub fn new() -> Result<Self, getrandom::Error> {
+        let mut name = [0; 8];
+        getrandom::fill(&mut name)?;
+        let boot = name.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Clock {
+            boot,
+            started: Instant::now(),
+        })
+    }
+
+    /// What the clock shows when event time is `event`.
+    pub fn at(&self, event: Timestamp) -> NodeClock {
+        let monotonic_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        NodeClock {
+            boot: self.boot.clone(),
+            monotonic_us,
+            wall_us: event,
+            error_us: 0,
+        }
+    }
+}
+
+/// A live node: records in, observations through the outbox, a promise at least every 200 ms.
+pub struct LiveNode {
+    sensor: NodeSensor,
+    link: NodeLink,
+    clock: Clock,
+    last_at: Option<Timestamp>,
+    promised_at: Option<Timestamp>,
+}
+
+impl LiveNode {
+    /// A node whose link is connected.
+    pub fn new(sensor: NodeSensor, link: NodeLink, clock: Clock) -> Self {
+        LiveNode {
+            sensor,
+            link,
+            clock,
+            last_at: None,
+            promised_at: None,
+        }
+    }
+
+    /// Takes one record.
+    pub async fn take(&mut self, record: &Record) -> Result<(), LinkError> {
+        let mut seen = Vec::new();
+        self.sensor.push(record, &mut seen);
+        let at = self
+            .last_at
+            .map_or(record.at(), |last| last.max(record.at()));
+        self.last_at = Some(at);
+        if !seen.is_empty() {
+            self.link.append(self.clock.at(at), seen).await?;
+        }
+        if self
+            .promised_at
+            .is_none_or(|last| at.seconds_since(last) >= NodeSensor::PROMISE_S)
+        {
+            self.promised_at = Some(at);
+            let (promised, open) = self.sensor.promise(at);
+            self.link.watermark(promised, open);
+        }
+        Ok(())
+    }
+
+    /// Takes records until there are no more, then says what was still open.
+    pub async fn run(mut self, mut records: mpsc::Receiver<Record>) -> Result<NodeLink, LinkError> {
+        while let Some(record) = records.recv().await {
+            self.take(&record).await?;
+        }
+        let mut seen = Vec::new();
+        self.sensor.finish(&mut seen);
+        if let (Some(at), false) = (self.last_at, seen.is_empty()) {
+            self.link.append(self.clock.at(at), seen).await?;
+        }
+        Ok(self.link)
+    }
+}
