@@ -27,6 +27,8 @@ mod deciding;
 mod intake;
 mod settlement;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::{OpenReview, State};
 

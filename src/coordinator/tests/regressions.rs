@@ -1,0 +1,1 @@
+//! What once broke, by what broke.
