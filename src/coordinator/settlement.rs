@@ -36,11 +36,15 @@ impl Coordinator {
                 let visit = self.visits.get(session.track.as_ref()?)?;
                 Some(visit.last_seen.plus_seconds(policy.track_lost_s))
             }
-            SessionState::Draft => Some(session.exited_at?.plus_seconds(policy.review_deadline_s)),
-            SessionState::Inside
-            | SessionState::Leaving
-            | SessionState::Settled
-            | SessionState::Closed => None,
+            // Whether it is a draft already depends on how far the watermarks came at a time; its deadline does not.
+            SessionState::Leaving | SessionState::Draft => {
+                let exit = session.exited_at?;
+                let due = exit.plus_seconds(policy.review_deadline_s);
+                let waits = session.state == SessionState::Leaving
+                    && self.may_still_change(session, exit);
+                (!waits).then_some(due)
+            }
+            SessionState::Inside | SessionState::Settled | SessionState::Closed => None,
         }
     }
 
@@ -64,14 +68,14 @@ impl Coordinator {
                     out,
                 );
             }
-            SessionState::Draft => {
+            SessionState::Leaving | SessionState::Draft => {
                 let reviews: Vec<_> = session.cart.reviews.keys().cloned().collect();
                 reviews
                     .into_iter()
                     .for_each(|review| self.expire(review, due, out));
                 self.settle(id, out);
             }
-            SessionState::Leaving | SessionState::Settled | SessionState::Closed => {}
+            SessionState::Settled | SessionState::Closed => {}
         }
     }
 

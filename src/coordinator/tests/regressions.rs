@@ -1,1 +1,35 @@
 //! What once broke, by what broke.
+
+use super::store::{GATED, GATELESS};
+use super::{DOUBTFUL, hold};
+
+#[test]
+fn a_jump_of_time_passes_the_deadline_of_a_draft_that_it_makes() {
+    let script = format!("{DOUBTFUL}\n90 mark\n= ann closed: 0.00 eur voided\n= 0 reviews");
+    hold(GATELESS, &[("one mark far ahead", script)]);
+}
+
+#[test]
+fn the_end_of_a_recording_ends_the_reviews_of_who_is_still_inside_the_gate() {
+    hold(
+        GATED,
+        &[(
+            "two inside",
+            "0 mark
+             1 code phone
+             1 see ann door 1
+             1.5 in
+             3 code tablet
+             3 see bob door 1
+             3.5 in
+             5 see ann 1.1.1 2
+             5 see bob 1.1.1 2
+             6 take 1.1.1 500
+             8 mark
+             = ann inside: 1 in review
+             8 end
+             = ann closed: 0.00 eur voided
+             = bob closed: 0.00 eur voided",
+        )],
+    );
+}
