@@ -76,7 +76,10 @@ impl Intake {
             .outboxes
             .entry((stamp.node.clone(), stamp.outbox.clone()))
             .or_default();
-        if stamp.sequence <= received.contiguous || received.ahead.len() >= AHEAD_MAX {
+        let next = stamp.sequence == received.contiguous + 1;
+        // The missing one is always welcome: it is what the others wait for.
+        let full = received.ahead.len() >= AHEAD_MAX && !next;
+        if stamp.sequence <= received.contiguous || full {
             return false;
         }
         if !received.ahead.insert(stamp.sequence) {
@@ -249,5 +252,18 @@ mod tests {
             Timestamp(100),
             "never taken back"
         );
+    }
+
+    #[test]
+    fn the_missing_sequence_is_taken_however_many_wait_behind_it() {
+        let mut intake = Intake::new(["n".into()]);
+        let beyond = AHEAD_MAX as u64 + 2;
+        for sequence in 2..beyond {
+            assert!(intake.note(&stamp(sequence)));
+        }
+        assert!(!intake.note(&stamp(beyond)), "the bound");
+        assert!(intake.note(&stamp(1)));
+        assert_eq!(intake.contiguous(&"n".into(), &"o".into()), beyond - 1);
+        assert!(intake.note(&stamp(beyond)));
     }
 }
