@@ -33,3 +33,22 @@ fn the_end_of_a_recording_ends_the_reviews_of_who_is_still_inside_the_gate() {
         )],
     );
 }
+
+#[test]
+fn a_watermark_that_comes_late_or_twice_closes_no_interval() {
+    hold(
+        GATELESS,
+        &[(
+            "the mark of 5 s comes again after the one of 15 s",
+            "1 see ann 1.1.1
+             5 mark
+             15 mark but left
+             15 open left 1.1 1.8
+             = ann leaving:
+             5 mark left
+             = ann leaving:
+             16 mark left
+             = ann closed: 0.00 eur voided",
+        )],
+    );
+}
