@@ -176,12 +176,22 @@ impl Intake {
             .unwrap_or(Timestamp::MIN)
     }
 
-    /// The intervals that are open on the shelves of every node.
-    pub fn open(&self) -> impl Iterator<Item = &OpenInterval> {
-        self.nodes
-            .values()
-            .filter_map(|h| h.promise.as_ref())
+    /// The intervals that are open on the shelves of every node but the `silent` ones.
+    pub fn open(&self, silent: impl Fn(&NodeName) -> bool) -> impl Iterator<Item = &OpenInterval> {
+        (self.nodes.iter())
+            .filter(move |(node, _)| !silent(node))
+            .filter_map(|(_, heard)| heard.promise.as_ref())
             .flat_map(|p| &p.open)
+    }
+
+    /// Nothing more will come: what was open has ended, and no promise waits any more.
+    pub fn close(&mut self) {
+        for heard in self.nodes.values_mut() {
+            heard.waiting.clear();
+            if let Some(promise) = &mut heard.promise {
+                promise.open.clear();
+            }
+        }
     }
 
     /// The nodes that take part, with the wall time of their last sign of life and the time they have promised.

@@ -179,8 +179,10 @@ impl Coordinator {
             return false;
         };
         let mine = |shelf| near(self, track).any(|s| *s == shelf);
-        let open = self.intake.open().any(|o| o.since <= exit && mine(o.shelf));
-        open || self
+        // What a silent node left open makes the cart a draft instead: nobody knows when it ends.
+        let silent = |node: &_| self.state.silent.contains_key(node);
+        let mut open = self.intake.open(silent);
+        open.any(|o| o.since <= exit && mine(o.shelf)) || self
             .intake
             .waiting()
             .any(|stamped| match &stamped.observation {
@@ -327,6 +329,7 @@ impl Coordinator {
 
     /// Everybody who is still inside has left: nothing more will be seen.
     pub(super) fn end_recording(&mut self, out: &mut Vec<Output>) {
+        self.intake.close();
         self.advance_to(Timestamp::MAX, out);
         let inside: Vec<_> = (self.state.active.iter())
             .filter_map(|id| self.state.sessions.get(id))

@@ -52,3 +52,40 @@ fn a_watermark_that_comes_late_or_twice_closes_no_interval() {
         )],
     );
 }
+
+#[test]
+fn a_node_that_falls_silent_with_a_shelf_open_makes_a_draft() {
+    hold(
+        GATELESS,
+        &[(
+            "the hand was on the shelf when the node died",
+            "0 mark
+             1 see ann 1.1.1
+             1.5 take 1.1.1 500
+             2.5 open left 1.1 1.8
+             8 mark but left
+             8 tick
+             30 mark but left
+             = ann draft: cola*1
+             61 mark but left
+             62 mark but left
+             = ann closed: cola*1, 1.50 eur captured",
+        )],
+    );
+}
+
+#[test]
+fn the_end_of_a_recording_ends_open_intervals() {
+    hold(
+        GATELESS,
+        &[(
+            "the recording ends while somebody leans on the shelf",
+            "1 see ann 1.1.1
+             1.5 take 1.1.1 500
+             2.5 mark but left
+             2.5 open left 1.1 1.8
+             3 end
+             = ann closed: cola*1, 1.50 eur captured",
+        )],
+    );
+}
