@@ -40,8 +40,8 @@ impl Coordinator {
             SessionState::Leaving | SessionState::Draft => {
                 let exit = session.exited_at?;
                 let due = exit.plus_seconds(policy.review_deadline_s);
-                let waits = session.state == SessionState::Leaving
-                    && self.may_still_change(session, exit);
+                let waits =
+                    session.state == SessionState::Leaving && self.may_still_change(session, exit);
                 (!waits).then_some(due)
             }
             SessionState::Inside | SessionState::Settled | SessionState::Closed => None,
@@ -104,7 +104,11 @@ impl Coordinator {
         if open.change.kind == ChangeKind::Put {
             for (rank, hypothesis) in open.change.hypotheses.iter().enumerate() {
                 let plausible = rank == 0 || f64::from(hypothesis.probability_ppm) >= doubt * 1e6;
-                let Some(session) = hypothesis.session.as_ref().filter(|_| plausible) else {
+                // What is settled is final: its hypothesis was too faint to keep the cart waiting.
+                let open = |id: &&SessionId| {
+                    plausible && self.state.sessions.get(*id).is_some_and(Session::is_open)
+                };
+                let Some(session) = hypothesis.session.as_ref().filter(open) else {
                     continue;
                 };
                 let price = self.price_minor(&hypothesis.items);
@@ -182,13 +186,14 @@ impl Coordinator {
         // What a silent node left open makes the cart a draft instead: nobody knows when it ends.
         let silent = |node: &_| self.state.silent.contains_key(node);
         let mut open = self.intake.open(silent);
-        open.any(|o| o.since <= exit && mine(o.shelf)) || self
-            .intake
-            .waiting()
-            .any(|stamped| match &stamped.observation {
-                Observation::Shelf(change) => change.start <= exit && mine(change.shelf),
-                Observation::Body(_) | Observation::Gate(_) => false,
-            })
+        open.any(|o| o.since <= exit && mine(o.shelf))
+            || self
+                .intake
+                .waiting()
+                .any(|stamped| match &stamped.observation {
+                    Observation::Shelf(change) => change.start <= exit && mine(change.shelf),
+                    Observation::Body(_) | Observation::Gate(_) => false,
+                })
     }
 
     /// Why the cart must wait as a draft.

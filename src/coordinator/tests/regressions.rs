@@ -89,3 +89,27 @@ fn the_end_of_a_recording_ends_open_intervals() {
         )],
     );
 }
+
+#[test]
+fn a_verdict_that_cannot_be_followed_leaves_the_review_open() {
+    let script = format!(
+        "4 see cyd aisle 1
+         {DOUBTFUL}
+         4 verdict stranger cola*1
+         4 verdict bob lemonade*1
+         4 verdict bob cola*0
+         4 verdict bob cola*4000000000
+         = 1 reviews
+         8 see ann aisle 20
+         8 see bob aisle 20
+         20 mark
+         = cyd closed: 0.00 eur voided
+         20 verdict cyd cola*1
+         = cyd closed: 0.00 eur voided
+         = 1 reviews
+         20 verdict bob cola*1
+         = bob inside: cola*1
+         = 0 reviews"
+    );
+    hold(GATELESS, &[("strangers, slips and settled carts", script)]);
+}
