@@ -246,9 +246,14 @@ impl Coordinator {
         let currency = self.definition.currency;
         let total = Money::new(lines.iter().map(|l| l.amount.minor).sum(), currency);
         let at = session.exited_at.unwrap_or(session.entered_at);
+        // Where the store holds nothing at entry, there was nothing to capture.
+        let voided = match total.minor {
+            0 => Paid::Voided,
+            _ => Paid::Owed,
+        };
         let paid = match &session.payment {
-            // The gateway would not release the hold: it lapses by itself, and nothing is owed.
-            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => Paid::Voided,
+            // The gateway would not release the hold: it lapses by itself.
+            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => voided,
             PaymentState::Authorised(hold) => {
                 let authorisation = hold.id.clone();
                 let amount = Money::new(total.minor.min(hold.amount.minor), currency);
@@ -277,12 +282,8 @@ impl Coordinator {
             }
             PaymentState::Asked { .. } => return,
             PaymentState::Captured { amount, .. } if amount.minor >= total.minor => Paid::Captured,
-            PaymentState::Voided => Paid::Voided,
-            PaymentState::None | PaymentState::Refused { .. } if total.minor == 0 => Paid::Voided,
-            PaymentState::None
-            | PaymentState::Refused { .. }
-            | PaymentState::Captured { .. }
-            | PaymentState::Owed { .. } => Paid::Owed,
+            PaymentState::Voided | PaymentState::None | PaymentState::Refused { .. } => voided,
+            PaymentState::Captured { .. } | PaymentState::Owed { .. } => Paid::Owed,
         };
         let tax = Money::new(lines.iter().map(|l| l.tax.minor).sum(), currency);
         let receipt = Receipt {

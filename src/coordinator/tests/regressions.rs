@@ -1,6 +1,7 @@
 //! What once broke, by what broke.
 
-use super::store::{GATED, GATELESS};
+use super::bench::Bench;
+use super::store::{self, GATED, GATELESS};
 use super::{DOUBTFUL, hold};
 
 #[test]
@@ -112,4 +113,18 @@ fn a_verdict_that_cannot_be_followed_leaves_the_review_open() {
          = 0 reviews"
     );
     hold(GATELESS, &[("strangers, slips and settled carts", script)]);
+}
+
+#[test]
+fn what_was_taken_without_any_hold_is_owed() {
+    let store = store::with_policy("hold_minor = 0");
+    let wrong = Bench::new(store, GATELESS).run(
+        "1 see ann 1.1.1
+         1 see bob aisle
+         1.5 take 1.1.1 500
+         30 mark
+         = ann closed: cola*1, 1.50 eur owed
+         = bob closed: 0.00 eur voided",
+    );
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
