@@ -215,7 +215,10 @@ impl Coordinator {
                 out,
             );
             self.authorise(session, at, out);
-        } else if new && self.near_gate(&segment.track, segment.start).is_some() {
+        } else if new
+            && !self.is_claimed(&segment.track)
+            && self.near_gate(&segment.track, segment.start).is_some()
+        {
             let passed = |at: &Option<Timestamp>| {
                 at.is_some_and(|t| segment.start.seconds_since(t).abs() <= BIND_S)
             };
@@ -334,10 +337,7 @@ impl Coordinator {
         let Some(session) = waiting.min_by_key(entered).cloned() else {
             return;
         };
-        let unclaimed = self
-            .tracks
-            .ids()
-            .filter(|t| !self.state.by_track.contains_key(*t));
+        let unclaimed = self.tracks.ids().filter(|track| !self.is_claimed(track));
         let nearest = unclaimed
             .filter_map(|track| Some((self.near_gate(track, at)?, track)))
             .min_by(|a, b| a.0.total_cmp(&b.0))
@@ -348,6 +348,12 @@ impl Coordinator {
                 self.unbound.insert(session, Some(at));
             }
         }
+    }
+
+    /// A track is somebody's for one visit: who lingers in the door after the receipt is not the next to come in.
+    fn is_claimed(&self, track: &TrackId) -> bool {
+        let mut sessions = self.state.sessions.values();
+        sessions.any(|s| s.track.as_ref() == Some(track))
     }
 
     /// The shopper whose track is at the gate has left.

@@ -128,3 +128,26 @@ fn what_was_taken_without_any_hold_is_owed() {
     );
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+#[test]
+fn who_lingers_in_the_door_after_paying_is_not_the_next_to_come_in() {
+    let came = "0 mark
+         1 see ann door 1
+         1 code phone
+         1.5 in
+         3 mark
+         20 see ann door 2
+         20.5 out
+         21 mark
+         = ann closed: 0.00 eur voided
+         21.1 code tablet
+         21.6 in";
+    let seen_then = format!("{came}\n21.3 see bob door 1\n23 mark\n= bob inside:");
+    let seen_later = format!(
+        "{came}\n23 mark\n23.2 see ann door 1\n23.9 see bob door 1\n26 mark\n= bob inside:"
+    );
+    hold(
+        GATED,
+        &[("with a track", seen_then), ("before a track", seen_later)],
+    );
+}
