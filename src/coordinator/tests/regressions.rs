@@ -151,3 +151,15 @@ fn who_lingers_in_the_door_after_paying_is_not_the_next_to_come_in() {
         &[("with a track", seen_then), ("before a track", seen_later)],
     );
 }
+
+#[test]
+fn poses_that_nobody_has_promised_yet_decide_nothing_at_the_gate() {
+    // A body that comes to the door 0.8 s after somebody passed in: not theirs at that moment, whether its poses are
+    // here by then or not. It is bound a moment later, as a track that begins at the gate.
+    let came = "0 mark\n1 code phone\n1.5 mark\n2 in";
+    let early =
+        format!("{came}\n2.8 see ann door 1\n2.4 mark\n= phone inside:\n5 mark\n= ann inside:");
+    let late =
+        format!("{came}\n2.4 mark\n= phone inside:\n2.8 see ann door 1\n5 mark\n= ann inside:");
+    hold(GATED, &[("early", early), ("late", late)]);
+}
