@@ -390,7 +390,7 @@ impl Coordinator {
         (distance <= GATE_M).then_some(distance)
     }
 
-    fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
+    pub(super) fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
         format!(
             "s-{}",
             short_hash(&[&self.definition.id, whose, &at.0.to_string()])
@@ -463,20 +463,6 @@ impl Coordinator {
                 | SessionState::Closed,
             ) => {}
         }
-    }
-
-    /// Rebuilds what no decision says, once everything of the journal is back.
-    pub(super) fn restore_visits(&mut self) {
-        self.restored_changes.clear();
-        let waiting = self
-            .state
-            .active
-            .iter()
-            .filter_map(|id| self.state.sessions.get(id));
-        self.unbound = waiting
-            .filter(|s| s.state == SessionState::Inside && s.track.is_none())
-            .map(|s| (s.id.clone(), None))
-            .collect();
     }
 }
 
