@@ -16,6 +16,7 @@ use crate::edge::playback;
 use crate::edge::shell::Shell;
 use crate::recording::Recording;
 use crate::sensing::node::NodeSensor;
+use crate::units::Timestamp;
 
 /// How long the store may take for what is still under way when the recording is over.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -90,7 +91,10 @@ async fn publish(recording: &Recording, store: &str, broker: BrokerUrl) -> anyho
         if promised_at.is_none_or(|at| record.at().seconds_since(at) >= NodeSensor::PROMISE_S) {
             promised_at = Some(record.at());
             for inlet in inlets.values() {
-                let _ = inlet.send(Sensed::Nothing(record.at())).await;
+                // Another node's record of this very moment may still be to come.
+                let _ = inlet
+                    .send(Sensed::Nothing(Timestamp(record.at().0 - 1)))
+                    .await;
             }
         }
     }
