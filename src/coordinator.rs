@@ -174,17 +174,23 @@ impl Coordinator {
                         },
                         out,
                     );
-                    self.intake.settle_promises();
+                    self.intake.settle_promises(now);
                 }
                 self.acknowledge(&stamp, out);
             }
             Input::Watermark(watermark) => {
-                self.hear(&watermark.node, now, out);
-                self.intake.promised(watermark);
+                let node = watermark.node.clone();
+                self.intake.heard(&node, now);
+                if self.intake.promised(watermark, now) {
+                    self.welcome(&node, now, out);
+                }
                 self.advance(out);
             }
             Input::Status(status) => match status.state {
-                NodeState::Online => self.hear(&status.node, now, out),
+                NodeState::Online => {
+                    self.intake.heard(&status.node, now);
+                    self.welcome(&status.node, now, out);
+                }
                 // The limit on silence decides, so that a short reconnection harms nobody.
                 NodeState::Offline => {}
             },
@@ -245,11 +251,12 @@ impl Coordinator {
 
     fn observe(&mut self, stamped: Arc<Stamped>, now: Timestamp, out: &mut Vec<Output>) {
         let stamp = stamped.stamp.clone();
-        self.hear(&stamp.node, now, out);
+        self.intake.heard(&stamp.node, now);
         if self.intake.note(&stamp) {
+            self.welcome(&stamp.node, now, out);
             out.push(Output::Accept(stamped.clone()));
             self.take_in(stamped);
-            self.intake.settle_promises();
+            self.intake.settle_promises(now);
             self.advance(out);
         }
         self.acknowledge(&stamp, out);
@@ -295,9 +302,10 @@ impl Coordinator {
         items.into_iter().map(known).collect()
     }
 
-    fn hear(&mut self, node: &NodeName, now: Timestamp, out: &mut Vec<Output>) {
-        self.intake.heard(node, now);
+    /// A node that was silent gets on again.
+    fn welcome(&mut self, node: &NodeName, now: Timestamp, out: &mut Vec<Output>) {
         if self.state.silent.contains_key(node) {
+            self.intake.is_back(node, now);
             self.decide(
                 Decision::NodeBack {
                     node: node.clone(),
@@ -308,12 +316,13 @@ impl Coordinator {
         }
     }
 
-    /// Declares nodes silent that have not been heard of for too long.
+    /// Declares nodes silent whose promises have not moved on for too long. That they still talk does not help: a
+    /// camera that sees nothing any more, or a node whose observations do not come through, would hold the store up.
     fn look_for_silence(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let limit_s = self.definition.policy.node_silent_s;
-        let since = |heard: Option<Timestamp>| heard.or(self.started_at).unwrap_or(now);
-        let silent: Vec<(NodeName, Timestamp)> = (self.intake.nodes())
-            .map(|(node, heard, _)| (node.clone(), since(heard)))
+        let since = |moved: Option<Timestamp>| moved.or(self.started_at).unwrap_or(now);
+        let silent: Vec<(NodeName, Timestamp)> = (self.intake.moved())
+            .map(|(node, moved)| (node.clone(), since(moved)))
             .filter(|(node, at)| {
                 now.seconds_since(*at) > limit_s && !self.state.silent.contains_key(node)
             })

@@ -250,3 +250,29 @@ fn a_restart_asks_the_gateway_again_under_the_same_key() {
     assert_eq!(captures.len(), 3);
     assert!(captures.iter().all(|asked| *asked == captures[0]));
 }
+
+#[test]
+fn a_node_that_talks_without_getting_on_is_silent() {
+    hold(
+        GATELESS,
+        &[(
+            "a camera that sees nothing any more",
+            "0 mark
+             1 see ann 1.1.1
+             1.5 take 1.1.1 500
+             2 mark
+             6 mark but ceiling
+             6 stuck ceiling 2
+             6 tick
+             8 stuck ceiling 2
+             8 tick
+             = ceiling is silent
+             8 stuck ceiling 2
+             = ceiling is silent
+             30 mark but ceiling
+             = ann draft: cola*1
+             30 mark
+             = ann closed: cola*1, 1.50 eur captured",
+        )],
+    );
+}
