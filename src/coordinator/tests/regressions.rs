@@ -276,3 +276,20 @@ fn a_node_that_talks_without_getting_on_is_silent() {
         )],
     );
 }
+
+#[test]
+fn what_is_remembered_of_passers_by_and_of_codes_is_bounded() {
+    let mut bench = Bench::new(store::definition(), GATED);
+    for minute in 0..30 {
+        let t = 60 * minute;
+        bench.run(&format!(
+            "{t} see passer-by-{minute} aisle 1
+             {t} code phone
+             {} mark",
+            t + 50
+        ));
+    }
+    assert_eq!(bench.core.state().sessions.len(), 30);
+    assert!(bench.core.visits.len() <= 2, "{:?}", bench.core.visits);
+    assert!(bench.core.used_codes.len() <= 2);
+}
