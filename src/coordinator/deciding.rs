@@ -13,6 +13,7 @@ use crate::checkout::decision::{
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::PaymentState;
 use crate::checkout::session::{SessionId, SessionState};
+use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
     BodySegment, ChangeKind, GateEvent, GateObservation, Observation, ShelfObservation, Stamp,
     Stamped, TrackId,
@@ -55,6 +56,11 @@ impl Coordinator {
         if limit > self.state.frontier {
             self.state.frontier = limit;
             self.tracks.prune(limit);
+            // Who was never a shopper is forgotten with their poses.
+            let oldest = limit.plus_seconds(-KEPT_S);
+            let shopper = |track: &_| self.state.by_track.contains_key(track);
+            self.visits
+                .retain(|track, visit| visit.last_seen >= oldest || shopper(track));
         }
         if decided(out) > before {
             self.decide(
@@ -198,7 +204,9 @@ impl Coordinator {
     /// Follows a track: opens a session at first sight where there is no gate, binds a waiting shopper's track where
     /// there is one.
     fn follow(&mut self, segment: &BodySegment, out: &mut Vec<Output>) {
-        let new = !self.visits.contains_key(&segment.track);
+        let seen_before = self.visits.get(&segment.track);
+        let new =
+            seen_before.is_none_or(|visit| segment.start.seconds_since(visit.last_seen) > KEPT_S);
         let seen_s = segment.end.seconds_since(segment.start);
         self.visited(segment);
         if self.state.by_track.contains_key(&segment.track) {
@@ -278,6 +286,9 @@ impl Coordinator {
     fn admit(&mut self, code: &str, at: Timestamp, out: &mut Vec<Output>) {
         match self.check_code(code, at) {
             Ok(code) => {
+                // A code is good for its own step and one on each side: older ones need not be remembered.
+                self.used_codes
+                    .retain(|(step, _)| step.saturating_add(2) >= code.step);
                 self.used_codes.insert((code.step, code.device.clone()));
                 let session = self.session_id(code.device.as_str(), at);
                 self.unbound.insert(session.clone(), None);
@@ -390,7 +401,7 @@ impl Coordinator {
         (distance <= GATE_M).then_some(distance)
     }
 
-    fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
+    pub(super) fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
         format!(
             "s-{}",
             short_hash(&[&self.definition.id, whose, &at.0.to_string()])
@@ -463,20 +474,6 @@ impl Coordinator {
                 | SessionState::Closed,
             ) => {}
         }
-    }
-
-    /// Rebuilds what no decision says, once everything of the journal is back.
-    pub(super) fn restore_visits(&mut self) {
-        self.restored_changes.clear();
-        let waiting = self
-            .state
-            .active
-            .iter()
-            .filter_map(|id| self.state.sessions.get(id));
-        self.unbound = waiting
-            .filter(|s| s.state == SessionState::Inside && s.track.is_none())
-            .map(|s| (s.id.clone(), None))
-            .collect();
     }
 }
 
