@@ -18,7 +18,7 @@ use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
 use crate::edge::gateway::Sandbox;
 use crate::edge::journal::Journal;
-use crate::edge::live::{self, Clock, LiveNode, LiveStore, StoreParts};
+use crate::edge::live::{self, Clock, LiveNode, LiveStore, Sensed, StoreParts};
 use crate::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, NodeLink, NodeOptions};
 use crate::edge::outbox::Outbox;
 use crate::edge::shell::Shell;
@@ -247,7 +247,7 @@ async fn start_node(
 async fn play(
     simulation: &mut simulate::Store,
     pace: Pace,
-    inlets: BTreeMap<NodeName, mpsc::Sender<Record>>,
+    inlets: BTreeMap<NodeName, mpsc::Sender<Sensed>>,
     store: &LiveStore,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<bool> {
@@ -260,11 +260,14 @@ async fn play(
         if store.has_stopped() {
             anyhow::bail!("the store has stopped; its log says why");
         }
+        // A node that has ended says why when it is joined.
         for record in chunk {
             if let Some(inlet) = inlets.get(record.node()) {
-                // A node that has ended says why when it is joined.
-                let _ = inlet.send(record).await;
+                let _ = inlet.send(Sensed::Record(record)).await;
             }
+        }
+        for inlet in inlets.values() {
+            let _ = inlet.send(Sensed::Nothing(until)).await;
         }
     }
     Ok(false)

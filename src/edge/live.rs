@@ -166,6 +166,14 @@ impl Clock {
     }
 }
 
+/// What a node's sensors say.
+#[derive(Clone, Debug)]
+pub enum Sensed {
+    Record(Record),
+    /// Nothing more up to this event time: a gate that nobody passes must promise so, or the store waits for it.
+    Nothing(Timestamp),
+}
+
 /// A live node: records in, observations through the outbox, a promise at least every 200 ms.
 pub struct LiveNode {
     sensor: NodeSensor,
@@ -187,13 +195,17 @@ impl LiveNode {
         }
     }
 
-    /// Takes one record.
-    pub async fn take(&mut self, record: &Record) -> Result<(), LinkError> {
+    /// Takes what the sensors say next.
+    pub async fn take(&mut self, sensed: &Sensed) -> Result<(), LinkError> {
         let mut seen = Vec::new();
-        self.sensor.push(record, &mut seen);
-        let at = self
-            .last_at
-            .map_or(record.at(), |last| last.max(record.at()));
+        let at = match sensed {
+            Sensed::Record(record) => {
+                self.sensor.push(record, &mut seen);
+                record.at()
+            }
+            Sensed::Nothing(at) => *at,
+        };
+        let at = self.last_at.map_or(at, |last| last.max(at));
         self.last_at = Some(at);
         if !seen.is_empty() {
             self.link.append(self.clock.at(at), seen).await?;
@@ -209,10 +221,10 @@ impl LiveNode {
         Ok(())
     }
 
-    /// Takes records until there are no more, then says what was still open.
-    pub async fn run(mut self, mut records: mpsc::Receiver<Record>) -> Result<NodeLink, LinkError> {
-        while let Some(record) = records.recv().await {
-            self.take(&record).await?;
+    /// Takes what the sensors say until they end, then says what was still open.
+    pub async fn run(mut self, mut sensed: mpsc::Receiver<Sensed>) -> Result<NodeLink, LinkError> {
+        while let Some(next) = sensed.recv().await {
+            self.take(&next).await?;
         }
         let mut seen = Vec::new();
         self.sensor.finish(&mut seen);
