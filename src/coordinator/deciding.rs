@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
+use super::intake::POSES_AWAITED_S;
 use super::{Coordinator, Effect, Output, Visit};
 use crate::checkout::attribution::{self, Evidence, Explained, What};
 use crate::checkout::decision::{
@@ -198,6 +199,7 @@ impl Coordinator {
     /// there is one.
     fn follow(&mut self, segment: &BodySegment, out: &mut Vec<Output>) {
         let new = !self.visits.contains_key(&segment.track);
+        let seen_s = segment.end.seconds_since(segment.start);
         self.visited(segment);
         if self.state.by_track.contains_key(&segment.track) {
             return;
@@ -215,7 +217,12 @@ impl Coordinator {
                 out,
             );
             self.authorise(session, at, out);
-        } else if new && self.near_gate(&segment.track, segment.start).is_some() {
+        } else if new
+            && !self.is_claimed(&segment.track)
+            && self
+                .near_gate(&segment.track, segment.start, seen_s)
+                .is_some()
+        {
             let passed = |at: &Option<Timestamp>| {
                 at.is_some_and(|t| segment.start.seconds_since(t).abs() <= BIND_S)
             };
@@ -334,12 +341,9 @@ impl Coordinator {
         let Some(session) = waiting.min_by_key(entered).cloned() else {
             return;
         };
-        let unclaimed = self
-            .tracks
-            .ids()
-            .filter(|t| !self.state.by_track.contains_key(*t));
+        let unclaimed = self.tracks.ids().filter(|track| !self.is_claimed(track));
         let nearest = unclaimed
-            .filter_map(|track| Some((self.near_gate(track, at)?, track)))
+            .filter_map(|track| Some((self.near_gate(track, at, POSES_AWAITED_S)?, track)))
             .min_by(|a, b| a.0.total_cmp(&b.0))
             .map(|(_, track)| track.clone());
         match nearest {
@@ -348,6 +352,12 @@ impl Coordinator {
                 self.unbound.insert(session, Some(at));
             }
         }
+    }
+
+    /// A track is somebody's for one visit: who lingers in the door after the receipt is not the next to come in.
+    fn is_claimed(&self, track: &TrackId) -> bool {
+        let mut sessions = self.state.sessions.values();
+        sessions.any(|s| s.track.as_ref() == Some(track))
     }
 
     /// The shopper whose track is at the gate has left.
@@ -359,17 +369,23 @@ impl Coordinator {
             .filter_map(|id| self.state.sessions.get(id));
         let leaving = inside
             .filter(|s| s.state == SessionState::Inside)
-            .filter_map(|s| Some((self.near_gate(s.track.as_ref()?, at)?, s.id.clone())))
+            .filter_map(|s| {
+                Some((
+                    self.near_gate(s.track.as_ref()?, at, POSES_AWAITED_S)?,
+                    s.id.clone(),
+                ))
+            })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, session)) = leaving {
             self.decide(Decision::SessionExited { session, at }, out);
         }
     }
 
-    /// Metres between a track and the gate, if it is near it at that time.
-    fn near_gate(&self, track: &TrackId, at: Timestamp) -> Option<f64> {
+    /// Metres between a track and the gate, if it is near it at that time. Poses later than `at` by more than
+    /// `after_s` are left out: some may be here already, but nobody has promised that all are.
+    fn near_gate(&self, track: &TrackId, at: Timestamp, after_s: f64) -> Option<f64> {
         let gate = self.definition.layout.gate?.place;
-        let place = self.tracks.place(track, at, 1.0)?;
+        let place = self.tracks.place(track, at, 1.0, after_s)?;
         let distance = (place.x - gate.x).hypot(place.y - gate.y);
         (distance <= GATE_M).then_some(distance)
     }
