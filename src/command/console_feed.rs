@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::checkout::receipt::Paid;
 use crate::console::view::{self, EventLog, NodeHealth, ReceiptLog, StoreView};
 use crate::coordinator::{Coordinator, Effect, Output};
-use crate::edge::live::{self, Watcher};
+use crate::edge::live::Watcher;
 use crate::edge::shell::Observer;
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
@@ -75,11 +75,6 @@ pub fn feed(definition: &Arc<Definition>, clock: EventClock) -> Feed {
         watcher,
         views,
     }
-}
-
-/// The clock of a store whose nodes are real.
-pub fn wall_clock() -> EventClock {
-    Arc::new(live::wall_now)
 }
 
 fn snapshot(
