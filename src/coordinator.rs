@@ -4,8 +4,8 @@
 //! writes the journal entries of a batch of outputs before it performs the batch's effects.
 //!
 //! Observations wait in [`intake`] until every node has promised the time at which they are due, and are then decided
-//! one after another in event time ([`deciding`]); a cart is settled when every node that matters has passed the
-//! exit ([`settlement`]). [`state`] is the fold of the decisions.
+//! one after another in event time ([`deciding`], and [`gate`] for who comes and goes); a cart is settled when every
+//! node that matters has passed the exit ([`settlement`]). [`state`] is the fold of the decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
 
 mod deciding;
+mod gate;
 mod intake;
 mod settlement;
 mod state;
@@ -109,6 +110,19 @@ struct Visit {
     near: BTreeSet<ShelfId>,
 }
 
+/// What the journal tells beside the state that its decisions give.
+#[derive(Debug, Default)]
+struct Restored {
+    /// The shelves' changes that are decided already.
+    changes: BTreeSet<Stamp>,
+    /// Tracks of sessions that are closed.
+    left: BTreeSet<TrackId>,
+    /// When somebody passed in, as far as that is decided.
+    passes: Vec<Timestamp>,
+    /// When which session's track was bound.
+    bound: BTreeMap<Timestamp, SessionId>,
+}
+
 /// The pure core.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -126,8 +140,8 @@ pub struct Coordinator {
     gateless: bool,
     /// Settled sessions whose hold is being released: asked once.
     asked_to_void: BTreeSet<SessionId>,
-    /// After a restart: the shelves' changes that are decided already.
-    restored_changes: BTreeSet<Stamp>,
+    /// Between a restart and [`Coordinator::resume`]: what the journal tells beside the decisions' state.
+    restored: Restored,
     started_at: Option<Timestamp>,
 }
 
@@ -148,7 +162,7 @@ impl Coordinator {
             unbound: BTreeMap::new(),
             gateless,
             asked_to_void: BTreeSet::new(),
-            restored_changes: BTreeSet::new(),
+            restored: Restored::default(),
             started_at: None,
             definition,
         }
@@ -163,7 +177,7 @@ impl Coordinator {
                 self.intake.note(stamp);
             }
             Decision::Attributed(attributed) => {
-                self.restored_changes.insert(attributed.change.clone());
+                self.restored.changes.insert(attributed.change.clone());
             }
             Decision::PaymentRequested {
                 session,
@@ -174,10 +188,13 @@ impl Coordinator {
             }
             Decision::ReceiptIssued { receipt } => {
                 self.asked_to_void.remove(&receipt.session);
+                self.restored.left.extend(receipt.track.clone());
+            }
+            Decision::TrackBound { session, at, .. } => {
+                self.restored.bound.insert(*at, session.clone());
             }
             Decision::SessionOpened { .. }
             | Decision::EntryRefused { .. }
-            | Decision::TrackBound { .. }
             | Decision::ReviewClosed { .. }
             | Decision::LinesDropped { .. }
             | Decision::SessionExited { .. }
@@ -199,20 +216,26 @@ impl Coordinator {
         }
         let due = intake::due_at(&stamped.observation);
         let decided = match &stamped.observation {
-            Observation::Shelf(_) => self.restored_changes.contains(&stamped.stamp),
+            Observation::Shelf(_) => self.restored.changes.contains(&stamped.stamp),
             Observation::Body(segment) => {
                 self.tracks.insert(segment);
-                if due <= self.state.frontier && self.state.by_track.contains_key(&segment.track) {
+                let has_left = self.restored.left.contains(&segment.track)
+                    && !self.state.by_track.contains_key(&segment.track);
+                if due <= self.state.frontier && !has_left {
                     self.visited(segment);
                 }
                 due <= self.state.frontier
             }
             Observation::Gate(gate) => {
-                if let (true, GateEvent::CodeShown { code }) =
-                    (due <= self.state.frontier, &gate.event)
-                {
-                    let code = EntryCode::parse(code).ok();
-                    self.used_codes.extend(code.map(|c| (c.step, c.device)));
+                if due <= self.state.frontier {
+                    match &gate.event {
+                        GateEvent::CodeShown { code } => {
+                            let code = EntryCode::parse(code).ok();
+                            self.used_codes.extend(code.map(|c| (c.step, c.device)));
+                        }
+                        GateEvent::PassedIn => self.restored.passes.push(gate.at),
+                        GateEvent::PassedOut => {}
+                    }
                 }
                 due <= self.state.frontier
             }
@@ -231,7 +254,7 @@ impl Coordinator {
 
     /// After a restart: asks again what had no answer, under the same keys, and tells nodes what is durable.
     pub fn resume(&mut self, out: &mut Vec<Output>) {
-        self.restore_visits();
+        self.unbound = self.unbound_again();
         for session in self
             .state
             .active

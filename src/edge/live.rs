@@ -13,6 +13,7 @@ use crate::edge::shell::{Shell, ShellError};
 use crate::observation::{Committed, NodeClock};
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
+use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
 /// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
@@ -71,6 +72,11 @@ impl LiveStore {
         self.thread.is_finished()
     }
 
+    /// Resolves when the store has stopped by itself.
+    pub async fn stopped(&self) {
+        self.told.closed().await;
+    }
+
     /// Ends the store after what it was told so far, and gives it back.
     pub fn stop(self) -> Result<Shell<Coordinator>, ShellError> {
         drop(self.told);
@@ -89,11 +95,16 @@ fn run_store(
     say(&parts.link, &parts.owed);
     let mut ticked = Instant::now();
     let mut open = true;
+    // A link that has ended delivers nothing more; whoever owns it sees that, and the store serves on until then.
+    let mut linked = true;
     while open {
         let mut inputs = Vec::new();
         runtime.block_on(async {
             tokio::select! {
-                delivery = parts.deliveries.recv() => inputs.extend(delivery.and_then(heard)),
+                delivery = parts.deliveries.recv(), if linked => match delivery {
+                    Some(delivery) => inputs.extend(heard(delivery)),
+                    None => linked = false,
+                },
                 input = told.recv() => match input {
                     Some(input) => inputs.push(input),
                     None => open = false,
@@ -166,6 +177,21 @@ impl Clock {
     }
 }
 
+/// What a live node is fed.
+#[derive(Clone, Debug)]
+pub enum Fed {
+    Record(Record),
+    /// Event time has come so far: every record from before it has been given.
+    Time(Timestamp),
+}
+
+/// Whether a node's sensors only speak when something happens, as a gate does. Scales and cameras always do, and
+/// what they promise follows from their data; such a node promises by its clock, or the store would wait for the
+/// next shopper before it decided anything.
+pub fn promises_by_clock(definition: &Definition, node: &NodeName) -> bool {
+    (definition.layout.node(node)).is_some_and(|n| n.shelves.is_empty() && !n.tracks_bodies)
+}
+
 /// A live node: records in, observations through the outbox, a promise at least every 200 ms.
 pub struct LiveNode {
     sensor: NodeSensor,
@@ -187,6 +213,11 @@ impl LiveNode {
         }
     }
 
+    /// Its link, and nothing of what is still open: the records will go on another time.
+    pub fn into_link(self) -> NodeLink {
+        self.link
+    }
+
     /// Takes one record.
     pub async fn take(&mut self, record: &Record) -> Result<(), LinkError> {
         let mut seen = Vec::new();
@@ -198,27 +229,46 @@ impl LiveNode {
         if !seen.is_empty() {
             self.link.append(self.clock.at(at), seen).await?;
         }
-        if self
-            .promised_at
-            .is_none_or(|last| at.seconds_since(last) >= NodeSensor::PROMISE_S)
-        {
+        self.promise(at);
+        Ok(())
+    }
+
+    /// Event time has come to `now`, and every record from before it has been taken: for nodes that
+    /// [promise by their clock](promises_by_clock).
+    pub fn pass(&mut self, now: Timestamp) {
+        // A record of that very moment may still come.
+        self.promise(Timestamp(now.0 - 1));
+    }
+
+    /// Promises what the sensors give, unless that was done a moment ago.
+    fn promise(&mut self, at: Timestamp) {
+        let is_due = |last| at.seconds_since(last) >= NodeSensor::PROMISE_S;
+        if self.promised_at.is_none_or(is_due) {
             self.promised_at = Some(at);
             let (promised, open) = self.sensor.promise(at);
             self.link.watermark(promised, open);
         }
-        Ok(())
     }
 
-    /// Takes records until there are no more, then says what was still open.
-    pub async fn run(mut self, mut records: mpsc::Receiver<Record>) -> Result<NodeLink, LinkError> {
-        while let Some(record) = records.recv().await {
-            self.take(&record).await?;
-        }
+    /// The records are over at `now`: says what was still open.
+    pub async fn finish(mut self, now: Timestamp) -> Result<NodeLink, LinkError> {
         let mut seen = Vec::new();
         self.sensor.finish(&mut seen);
-        if let (Some(at), false) = (self.last_at, seen.is_empty()) {
-            self.link.append(self.clock.at(at), seen).await?;
+        if !seen.is_empty() {
+            self.link.append(self.clock.at(now), seen).await?;
         }
         Ok(self.link)
+    }
+
+    /// Takes what it is fed until there is no more, then says what was still open.
+    pub async fn run(mut self, mut feed: mpsc::Receiver<Fed>) -> Result<NodeLink, LinkError> {
+        while let Some(fed) = feed.recv().await {
+            match fed {
+                Fed::Record(record) => self.take(&record).await?,
+                Fed::Time(now) => self.pass(now),
+            }
+        }
+        let now = self.last_at.unwrap_or_default();
+        self.finish(now).await
     }
 }

@@ -1,0 +1,167 @@
+//! The gate: who may come in, whose body it was, and who has left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::intake::POSES_AWAITED_S;
+use super::{Coordinator, Output, Restored};
+use crate::checkout::decision::Decision;
+use crate::checkout::entry_code::EntryCode;
+use crate::checkout::payment::PaymentState;
+use crate::checkout::session::{Session, SessionId, SessionState};
+use crate::observation::{GateEvent, GateObservation, TrackId};
+use crate::units::Timestamp;
+
+/// A track that is farther from the gate than this did not pass it, metres.
+const GATE_M: f64 = 1.5;
+
+impl Coordinator {
+    pub(super) fn pass(&mut self, gate: &GateObservation, out: &mut Vec<Output>) {
+        match &gate.event {
+            GateEvent::CodeShown { code } => self.admit(code, gate.at, out),
+            GateEvent::PassedIn => self.pass_in(gate.at, out),
+            GateEvent::PassedOut => self.pass_out(gate.at, out),
+        }
+    }
+
+    /// Checks an entry code and asks for the hold; the gate opens when it is granted.
+    fn admit(&mut self, code: &str, at: Timestamp, out: &mut Vec<Output>) {
+        match self.check_code(code, at) {
+            Ok(code) => {
+                self.used_codes.insert((code.step, code.device.clone()));
+                let session = self.session_id(code.device.as_str(), at);
+                self.unbound.insert(session.clone(), None);
+                let opened = Decision::SessionOpened {
+                    session: session.clone(),
+                    at,
+                    device: Some(code.device),
+                    track: None,
+                };
+                self.decide(opened, out);
+                self.authorise(session, at, out);
+            }
+            Err(reason) => self.decide(Decision::EntryRefused { at, reason }, out),
+        }
+    }
+
+    fn check_code(&self, code: &str, at: Timestamp) -> Result<EntryCode, String> {
+        if let Some(node) = self.state.silent.keys().next() {
+            return Err(format!(
+                "the store cannot see: node {node} is silent, see to it first"
+            ));
+        }
+        let code = EntryCode::parse(code).map_err(|e| e.to_string())?;
+        let unknown = || {
+            format!(
+                "device {} is not enrolled here or was revoked: enrol the phone",
+                code.device
+            )
+        };
+        let key = self.devices.get(&code.device).ok_or_else(unknown)?;
+        code.verify(&self.definition.id, key, at)
+            .map_err(|e| e.to_string())?;
+        if self.used_codes.contains(&(code.step, code.device.clone())) {
+            return Err(format!(
+                "this code of device {} was used already: show a fresh one",
+                code.device
+            ));
+        }
+        Ok(code)
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        session: SessionId,
+        track: TrackId,
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
+        self.unbound.remove(&session);
+        self.decide(Decision::TrackBound { session, track, at }, out);
+    }
+
+    /// The first admitted shopper who has not passed yet did: their track is the unclaimed one at the gate.
+    fn pass_in(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        let entered = |id: &&SessionId| self.state.sessions.get(*id).map(|s| s.entered_at);
+        let waiting = self
+            .unbound
+            .iter()
+            .filter(|(_, passed)| passed.is_none())
+            .map(|(id, _)| id);
+        let Some(session) = waiting.min_by_key(entered).cloned() else {
+            return;
+        };
+        let unclaimed = self
+            .tracks
+            .ids()
+            .filter(|t| !self.state.by_track.contains_key(*t));
+        let nearest = unclaimed
+            .filter_map(|track| Some((self.near_gate(track, at)?, track)))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, track)| track.clone());
+        match nearest {
+            Some(track) => self.bind(session, track, at, out),
+            None => {
+                self.unbound.insert(session, Some(at));
+            }
+        }
+    }
+
+    /// The shopper whose track is at the gate has left.
+    fn pass_out(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        let inside = self
+            .state
+            .active
+            .iter()
+            .filter_map(|id| self.state.sessions.get(id));
+        let leaving = inside
+            .filter(|s| s.state == SessionState::Inside)
+            .filter_map(|s| Some((self.near_gate(s.track.as_ref()?, at)?, s.id.clone())))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, session)) = leaving {
+            self.decide(Decision::SessionExited { session, at }, out);
+        }
+    }
+
+    /// Metres between a track and the gate, if it is near it at that time.
+    pub(super) fn near_gate(&self, track: &TrackId, at: Timestamp) -> Option<f64> {
+        let gate = self.definition.layout.gate?.place;
+        let place = self.tracks.place(track, at, 1.0)?;
+        let distance = (place.x - gate.x).hypot(place.y - gate.y);
+        (distance <= GATE_M).then_some(distance)
+    }
+
+    /// After a restart: who was admitted and has no track yet. Decisions don't say who has passed the gate already, so
+    /// the passes are handed out again, by the rule of [`Coordinator::pass_in`].
+    pub(super) fn unbound_again(&mut self) -> BTreeMap<SessionId, Option<Timestamp>> {
+        let Restored {
+            mut passes,
+            mut bound,
+            ..
+        } = std::mem::take(&mut self.restored);
+        passes.sort_unstable();
+        let sessions = &self.state.sessions;
+        let refused = |s: &Session| matches!(s.payment, PaymentState::Refused { .. });
+        let mut waiting: BTreeSet<(Timestamp, &SessionId)> = (sessions.values())
+            .filter(|s| s.device.is_some() && (s.track.is_some() || !refused(s)))
+            .map(|s| (s.entered_at, &s.id))
+            .collect();
+        let mut passed = BTreeMap::new();
+        for at in passes {
+            let admitted_by = at.plus_seconds(POSES_AWAITED_S);
+            let who = match bound.remove(&at).and_then(|id| sessions.get(&id)) {
+                Some(session) => Some((session.entered_at, &session.id)),
+                None => (waiting.first().copied()).filter(|(entered, _)| *entered <= admitted_by),
+            };
+            if let Some(who) = who {
+                waiting.remove(&who);
+                passed.insert(who.1, at);
+            }
+        }
+        (self.state.active.iter())
+            .filter_map(|id| sessions.get(id))
+            .filter(|s| s.device.is_some() && s.track.is_none())
+            .filter(|s| s.state == SessionState::Inside)
+            .map(|s| (s.id.clone(), passed.get(&s.id).copied()))
+            .collect()
+    }
+}
