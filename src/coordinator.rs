@@ -14,7 +14,7 @@ use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
-use crate::checkout::session::SessionId;
+use crate::checkout::session::{Session, SessionId};
 use crate::checkout::tracks::Tracks;
 use crate::observation::{
     Committed, DeviceId, GateEvent, Item, NodeState, NodeStatus, Observation, Stamp, Stamped,
@@ -28,8 +28,13 @@ mod gate;
 mod intake;
 mod settlement;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::{OpenReview, State};
+
+/// Units of one product in a verdict, at most: more is a slip of the keyboard.
+const VERDICT_QUANTITY_MAX: u32 = 1_000;
 
 /// Something that the coordinator is told.
 #[derive(Clone, Debug)]
@@ -58,7 +63,8 @@ pub enum Input {
         key: IdempotencyKey,
         outcome: PaymentOutcome,
     },
-    /// An operator decided a review.
+    /// An operator decided a review. It changes nothing if there is no such review, if the session's cart is settled
+    /// already, or if a product is unknown or its quantity out of all proportion.
     Verdict {
         review: ReviewId,
         by: String,
@@ -322,18 +328,15 @@ impl Coordinator {
                 session,
                 items,
             } => {
-                if self.state.reviews.contains_key(&review) {
-                    let at = self.state.frontier;
-                    self.decide(
-                        Decision::ReviewClosed {
-                            review,
-                            at,
-                            by,
-                            session,
-                            items,
-                        },
-                        out,
-                    );
+                if let Some(items) = self.admissible(&review, session.as_ref(), items) {
+                    let closed = Decision::ReviewClosed {
+                        review,
+                        at: self.state.frontier,
+                        by,
+                        session,
+                        items,
+                    };
+                    self.decide(closed, out);
                     self.advance(out);
                 }
             }
@@ -389,6 +392,30 @@ impl Coordinator {
             &stamp.outbox,
             self.intake.contiguous(&stamp.node, &stamp.outbox),
         ));
+    }
+
+    /// The items of a verdict, as the catalogue spells them. None if the verdict can't be followed: the review stays
+    /// open. A settled cart is final, so nothing is given to it any more.
+    fn admissible(
+        &self,
+        review: &ReviewId,
+        session: Option<&SessionId>,
+        items: Vec<Item>,
+    ) -> Option<Vec<Item>> {
+        self.state.reviews.get(review)?;
+        if let Some(id) = session {
+            let open = self.state.sessions.get(id).is_some_and(Session::is_open);
+            open.then_some(())?;
+        }
+        let known = |item: Item| {
+            let product = self.definition.catalogue.get(item.product.as_str())?;
+            let quantity = (1..=VERDICT_QUANTITY_MAX).contains(&item.quantity);
+            quantity.then(|| Item {
+                product: product.id.clone(),
+                quantity: item.quantity,
+            })
+        };
+        items.into_iter().map(known).collect()
     }
 
     fn hear(&mut self, node: &NodeName, now: Timestamp, out: &mut Vec<Output>) {

@@ -1,4 +1,83 @@
-//! Stroll.
+//! Stroll: an open, checkout-free store that runs on Raspberry Pi.
+//!
+//! This page is the map: a bird's eye view, where things live, what always holds, and the words.
+//!
+//! # Bird's eye
+//!
+//! Nodes at the shelves turn load-cell samples and body tracks into *observations* ("on shelf 1.5, plates 11 and 12,
+//! 623 g left at 14:03:07"). A node stamps each observation, keeps it in its *outbox* and publishes it over MQTT until the
+//! *coordinator* has committed it. The coordinator orders observations by event time, decides which shopper a change
+//! belongs to, keeps each shopper's cart, and takes payment at the exit. What it accepts and what it decides is in a
+//! *journal*; the state of the store is a fold over the decisions.
+//!
+//! ```text
+//! samples ─ weight step ─ item likelihoods ─ outbox ═ MQTT ═ intake ─ attribution ─ cart ─ settlement ─ capture ─ receipt
+//! └──────────── sensing (pure) ───────────┘  └─── edge ───┘ └────────────── coordinator, checkout (pure) ──────────────┘
+//! ```
+//!
+//! Data goes one way. A replay sends a recording through the very same parts, with source and clock swapped.
+//!
+//! # Where things live
+//!
+//! The domain, pure (no IO, no clock, no randomness; `tests/it/architecture.rs` enforces it):
+//!
+//! - [`units`]: event time, milligrams, money, points; [`observation`]: what nodes vouch for; [`recording`]: what
+//!   sensors say.
+//! - [`store`]: the store definition: catalogue, planogram, layout, policy, from one TOML file.
+//! - [`sensing`]: samples to observations. [`sensing::load_cell`] watches one plate, [`sensing::weight_step`] takes a
+//!   trace apart, [`sensing::shelf`] puts the steps of neighbouring plates together, [`sensing::item_match`] says what
+//!   the grams can have been, [`sensing::body_track`] cuts tracks into segments, [`sensing::node`] is all of a node.
+//! - [`checkout`]: [`checkout::attribution`] (who and what, as probabilities), [`checkout::cart`],
+//!   [`checkout::session`], [`checkout::payment`] (an explicit state machine), [`checkout::receipt`],
+//!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.
+//! - [`coordinator`]: `handle(input, now) -> outputs`. Its `intake` takes each stamp once and waits for watermarks,
+//!   `deciding` works in event time, `settlement` goes from the exit to the receipt, `state` is the fold.
+//! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
+//!
+//! The world:
+//!
+//! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
+//!   (the embedded one), [`edge::journal`], [`edge::gateway`] (the payment sandbox), [`edge::shell`] (journal before
+//!   effect, around the pure core), [`edge::live`] (store and nodes at work), [`edge::playback`] (a recording through
+//!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders).
+//! - [`console`]: the page, rendered on the server, live by server-sent events.
+//! - [`command`]: the subcommands; only they wire edge, console and domain together.
+//! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
+//!   store; `corner.toml`, a small one to copy.
+//! - `tests/it/`: one integration binary. `tests/floors.toml`: figures that may not get worse. `benches/`: speed.
+//!
+//! # What always holds
+//!
+//! 1. **The core is pure.** Time and seeds come in as arguments.
+//! 2. **Journal before effect.** A gate opens, money moves or a receipt goes out only after the decision is durable.
+//!    Folding never infers again: an upgrade cannot change a sold receipt. What was under way at a crash is asked
+//!    again under the same idempotency key.
+//! 3. **Nothing durable is lost and nothing counts twice.** A stamp (node, outbox, sequence) is committed once; a node
+//!    keeps what the coordinator has not committed, and 24 h longer.
+//! 4. **Never charge a doubt.** Attribution ranges over everybody inside and *nobody we know*. Below the policy's
+//!    confidence a change waits for a verdict, and what is undecided at the deadline is settled in the shopper's favour.
+//! 5. **Replay is production.** Same recording, same binary: the same events, carts and receipts, byte by byte,
+//!    whatever the order of arrival. What is sent is quantised before it is used.
+//! 6. **Integers are stored.** Money is minor units with a currency, mass milligrams, time microseconds. Floats live in
+//!    filters and inference only.
+//! 7. Domain enums are matched exhaustively. A refusal, an error of the world and a bug are three different things.
+//! 8. No `unsafe`. Every queue has a bound and says what happens there.
+//!
+//! Absent on purpose: face recognition, anything about a shopper's looks, a cloud. Card numbers never come here.
+//!
+//! # Words
+//!
+//! - **gondola, shelf, plate**: a rack, one of its boards, one load cell. Written `1`, `1.5`, `1.5.11`.
+//! - **facing**: where a product stands in the **planogram**; one or more plates.
+//! - **weight step**: a lasting change of a plate's weight. **Touch**: a press that changed nothing.
+//! - **pick, put-back**: an item leaves its shelf, comes back; *misplaced* if into another product's facing.
+//! - **track**: one body from first to last sight. **Session**: one visit of one payer.
+//! - **watermark**: a node's promise that nothing from before a time is still to come, but on the shelves it names.
+//! - **stamp, outbox**: what names an observation for ever; where a node keeps it.
+//! - **attribution, review, verdict**: who changed the shelf; a change too doubtful to charge; a person's answer.
+//! - **hold, capture, void, refund**: an amount authorised, taken, released, given back.
+//! - **settlement**: the moment from which a cart does not change any more.
+
 pub mod checkout;
 pub mod command;
 pub mod console;

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use stroll::command::{Cli, Failed};
 
+#[expect(
+    clippy::print_stderr,
+    reason = "why the program ends is told to who called it"
+)]
 fn main() -> ExitCode {
     let cli = Cli::parse(); // ends with 2 on wrong usage
     tracing_subscriber::fmt()

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 
-use super::session::{Session, SessionState, Sessions};
+use super::session::{Session, Sessions};
 use super::tracks::Tracks;
 use crate::observation::{ChangeKind, Item, PlateChange, ShelfObservation};
 use crate::sensing::item_match;
@@ -231,9 +231,8 @@ fn reach(tracks: &Tracks, session: &Session, place: &Place, peak: Timestamp) -> 
     if session.entered_at > peak || session.exited_at.is_some_and(|at| at < peak) {
         return None;
     }
-    match session.state {
-        SessionState::Inside | SessionState::Leaving | SessionState::Draft => {}
-        SessionState::Settled | SessionState::Closed => return None,
+    if !session.is_open() {
+        return None;
     }
     let track = session.track.as_ref()?;
     let (from, to) = (

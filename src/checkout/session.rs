@@ -47,5 +47,15 @@ pub struct Session {
     pub receipt: Option<Receipt>,
 }
 
+impl Session {
+    /// Whether the cart can still change: it is not settled.
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            SessionState::Inside | SessionState::Leaving | SessionState::Draft => true,
+            SessionState::Settled | SessionState::Closed => false,
+        }
+    }
+}
+
 /// Every session of a day, by id.
 pub type Sessions = BTreeMap<SessionId, Session>;

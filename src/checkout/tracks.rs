@@ -47,9 +47,16 @@ impl Tracks {
             .take_while(move |pose| pose.at <= to)
     }
 
-    /// Where a track's head (or, unseen, a hand) was nearest to `at`, within `within_s` seconds.
-    pub fn place(&self, track: &TrackId, at: Timestamp, within_s: f64) -> Option<Point> {
-        self.window(track, at.plus_seconds(-within_s), at.plus_seconds(within_s))
+    /// Where a track's head (or, unseen, a hand) was at the time nearest to `at`, at most `before_s` seconds before and
+    /// `after_s` after it.
+    pub fn place(
+        &self,
+        track: &TrackId,
+        at: Timestamp,
+        before_s: f64,
+        after_s: f64,
+    ) -> Option<Point> {
+        self.window(track, at.plus_seconds(-before_s), at.plus_seconds(after_s))
             .filter_map(|pose| {
                 let seen = pose.head.or_else(|| pose.hands.first().copied())?;
                 Some(((pose.at.0 - at.0).abs(), seen.place))

@@ -17,7 +17,7 @@ use super::verdict::Verdict;
 use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
-use crate::edge::live::{self, Clock, Fed, LiveNode};
+use crate::edge::live::{self, Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, NodeLink, NodeOptions};
 use crate::edge::outbox::Outbox;
 use crate::recording::Record;
@@ -141,7 +141,7 @@ async fn open(
         definition.name
     );
 
-    let cut_short = play(&mut simulation, &definition, pace, inlets, &store, stop).await;
+    let cut_short = play(&mut simulation, pace, inlets, &store, stop).await;
     if store.has_stopped() {
         // Nobody commits any more what the nodes hold; closing the store says why.
         store.close().await?;
@@ -189,9 +189,8 @@ async fn start_node(
 /// Lets the simulation run at its pace. True if it was cut short: told to stop, or the store or a node has ended.
 async fn play(
     simulation: &mut simulate::Store,
-    definition: &Definition,
     pace: Pace,
-    inlets: BTreeMap<NodeName, mpsc::Sender<Fed>>,
+    inlets: BTreeMap<NodeName, mpsc::Sender<Sensed>>,
     store: &OpenStore,
     mut stop: watch::Receiver<bool>,
 ) -> bool {
@@ -206,18 +205,16 @@ async fn play(
         if store.has_stopped() {
             return true;
         }
+        // A node that has ended says why when it is joined.
         for record in chunk {
             if let Some(inlet) = inlets.get(record.node())
-                && inlet.send(Fed::Record(record)).await.is_err()
+                && inlet.send(Sensed::Record(record)).await.is_err()
             {
-                // The node has ended, and says why when it is joined.
                 return true;
             }
         }
-        for (name, inlet) in &inlets {
-            if live::promises_by_clock(definition, name)
-                && inlet.send(Fed::Time(until)).await.is_err()
-            {
+        for inlet in inlets.values() {
+            if inlet.send(Sensed::Nothing(until)).await.is_err() {
                 return true;
             }
         }

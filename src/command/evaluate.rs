@@ -129,8 +129,8 @@ fn play(case: &Case, out: Option<&Path>) -> anyhow::Result<Score> {
         .truth
         .as_ref()
         .with_context(|| format!("{} holds no truth", case.path.display()))?;
-    let mut store = store_at::open(&JournalAt::of(None)?, &recording)?;
-    let receipts = Playback::new(&recording).run(&mut store.shell)?;
+    let mut shell = store_at::open(&JournalAt::of(None)?, &recording)?;
+    let receipts = Playback::new(&recording).run(&mut shell)?;
     if let Some(out) = out {
         let path = out.join(format!("{}.json", case.name));
         std::fs::write(&path, printed::receipts_json(&receipts))

@@ -1,4 +1,9 @@
 //! The subcommands: one file each, with its own arguments and `run`. They only wire.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a command finds is told to who called it"
+)]
 
 pub mod config;
 mod console_feed;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::pace::{self, Pace};
 use super::serving;
 use crate::edge::definition_file;
-use crate::edge::live::{self, Clock, LiveNode};
+use crate::edge::live::{Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, LinkError, LinkState, NodeLink, NodeOptions};
 use crate::edge::outbox::{Outbox, OutboxOptions};
 use crate::edge::playback;
@@ -257,7 +257,6 @@ async fn play(
 ) -> anyhow::Result<()> {
     let Start { sensor, next, over } = start;
     let mut node = LiveNode::new(sensor, link, Clock::new()?);
-    let by_clock = live::promises_by_clock(&part.recording.definition, &part.name);
     let Some((first_at, end_at)) = part.span() else {
         bail!("{}: the recording holds no records", part.path.display());
     };
@@ -272,19 +271,20 @@ async fn play(
     while !over {
         let record = records.next();
         let until = record.map_or(end_at, Record::at);
-        while by_clock && until.seconds_since(now) > NodeSensor::PROMISE_S {
+        while until.seconds_since(now) > NodeSensor::PROMISE_S {
             now = now.plus_seconds(NodeSensor::PROMISE_S);
             if !wait(pace.as_ref(), now, &mut stop).await {
                 return farewell(node.into_link()).await;
             }
-            node.pass(now);
+            // A record of that very moment may still come.
+            node.take(&Sensed::Nothing(Timestamp(now.0 - 1))).await?;
         }
         now = now.max(until);
         if !wait(pace.as_ref(), now, &mut stop).await {
             return farewell(node.into_link()).await;
         }
         match record {
-            Some(record) => node.take(record).await?,
+            Some(record) => node.take(&Sensed::Record(record.clone())).await?,
             None => break,
         }
     }

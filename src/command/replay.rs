@@ -1,17 +1,22 @@
 //! `stroll replay`: plays recordings through the store and prints the receipts.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::printed;
 use super::store_at::{self, JournalAt};
+use crate::coordinator::Coordinator;
 use crate::edge::definition_file;
 use crate::edge::mqtt::BrokerUrl;
 use crate::edge::playback::{self, Playback};
 use crate::edge::recording::{self, OpenOptions};
+use crate::edge::shell::Shell;
 use crate::recording::Recording;
+use crate::units::Timestamp;
 
 /// Play recordings through the store, and print the receipts
 ///
@@ -33,6 +38,9 @@ pub struct Args {
     /// Send everything through this MQTT broker instead of within the process
     #[arg(long, value_name = "mqtt://HOST:PORT")]
     broker: Option<BrokerUrl>,
+    /// Write every decision of the store to this file, a JSON line each, `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// Print JSON, in the form of the competition's receipts
     #[arg(long)]
     json: bool,
@@ -53,10 +61,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("stroll: played only what is whole: {damage}");
     }
     let journal = JournalAt::of(args.journal.as_deref())?;
-    let receipts = match args.broker {
+    let shell = match args.broker {
         None => in_process(&recording, &journal)?,
         Some(broker) => super::through_broker::replay(&recording, &journal, broker)?,
     };
+    if let Some(path) = &args.events {
+        write_events(path, &shell)?;
+    }
+    let receipts = playback::receipts(shell.core());
     if args.json {
         println!("{}", printed::receipts_json(&receipts));
     } else {
@@ -65,20 +77,27 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn in_process(
-    recording: &Recording,
-    journal: &JournalAt,
-) -> anyhow::Result<Vec<crate::checkout::Receipt>> {
-    let mut store = store_at::open(journal, recording)?;
-    let now = recording
-        .records
-        .first()
-        .map_or(crate::units::Timestamp(0), |r| r.at());
-    store
-        .shell
+fn in_process(recording: &Recording, journal: &JournalAt) -> anyhow::Result<Shell<Coordinator>> {
+    let mut shell = store_at::open(journal, recording)?;
+    let now = recording.records.first().map_or(Timestamp(0), |r| r.at());
+    shell
         .retry(now)
         .context("while taking up the payments of before")?;
-    Ok(Playback::new(recording)
-        .run(&mut store.shell)
-        .map(|_| playback::receipts(store.shell.core()))?)
+    Playback::new(recording).run(&mut shell)?;
+    Ok(shell)
+}
+
+/// Writes the decisions of the journal in their order.
+fn write_events(path: &Path, shell: &Shell<Coordinator>) -> anyhow::Result<()> {
+    let cannot = || format!("the events cannot be written to {}", path.display());
+    let mut out: Box<dyn Write> = if path == Path::new("-") {
+        Box::new(std::io::stdout().lock())
+    } else {
+        Box::new(BufWriter::new(File::create(path).with_context(cannot)?))
+    };
+    for recorded in shell.log().decisions()? {
+        serde_json::to_writer(&mut out, &recorded.decision).with_context(cannot)?;
+        out.write_all(b"\n").with_context(cannot)?;
+    }
+    out.flush().with_context(cannot)
 }

@@ -22,14 +22,15 @@ pub struct ConsoleArgs {
 
 /// Binds a socket, or says which port is taken and what to do.
 pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen)
-        .await
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+    TcpListener::bind(listen).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            anyhow::anyhow!(
                 "port {listen} is in use: stop the other program or choose another with --listen"
-            ),
-            _ => anyhow::anyhow!("the console cannot listen on {listen}: {error}"),
-        })
+            )
+        } else {
+            anyhow::anyhow!("the console cannot listen on {listen}: {error}")
+        }
+    })
 }
 
 /// Ends when `stop` turns true.

@@ -43,13 +43,8 @@ impl JournalAt {
     }
 }
 
-/// A store that is ready to be told things.
-pub struct Store {
-    pub shell: Shell<Coordinator>,
-}
-
 /// Opens the store of a recording: its nodes take part, its simulated phones are enrolled.
-pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Store> {
+pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Shell<Coordinator>> {
     let path = journal.path();
     let definition = &recording.definition;
     let sandbox = match journal {
@@ -70,7 +65,7 @@ pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Store>
             recording.records.first().map_or(Timestamp(0), |r| r.at()),
         )?;
     }
-    Ok(Store { shell })
+    Ok(shell)
 }
 
 /// The enrolments of a recording's simulated phones.

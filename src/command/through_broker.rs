@@ -8,14 +8,15 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 use super::store_at::{self, JournalAt};
-use crate::checkout::receipt::Receipt;
-use crate::coordinator::Input;
-use crate::edge::live::{Clock, Fed, LiveNode, LiveStore, StoreParts};
+use crate::coordinator::{Coordinator, Input};
+use crate::edge::live::{Clock, LiveNode, LiveStore, Sensed, StoreParts};
 use crate::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, NodeLink, NodeOptions};
 use crate::edge::outbox::{Outbox, OutboxOptions};
 use crate::edge::playback;
+use crate::edge::shell::Shell;
 use crate::recording::Recording;
 use crate::sensing::node::NodeSensor;
+use crate::units::Timestamp;
 
 /// How long the store may take for what is still under way when the recording is over.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,10 +30,10 @@ pub fn replay(
     recording: &Recording,
     journal: &JournalAt,
     broker: BrokerUrl,
-) -> anyhow::Result<Vec<Receipt>> {
+) -> anyhow::Result<Shell<Coordinator>> {
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
-    let store = store_at::open(journal, recording)?;
+    let shell = store_at::open(journal, recording)?;
     runtime.block_on(async {
         // A store of its own on the broker, so that a live one of the same name hears nothing of it.
         let name = format!("{}-replay-{}", recording.definition.id, std::process::id());
@@ -43,7 +44,7 @@ pub fn replay(
         let (link, deliveries) = CoordinatorLink::connect(options).await?;
         let link = Arc::new(link);
         let parts = StoreParts {
-            shell: store.shell,
+            shell,
             link: link.clone(),
             deliveries,
             owed: Vec::new(),
@@ -58,7 +59,7 @@ pub fn replay(
         // A store that has stopped by itself says why here, and that is why the nodes were not heard.
         let shell = tokio::task::spawn_blocking(move || live.stop()).await??;
         published?;
-        Ok(playback::receipts(shell.core()))
+        Ok(shell)
     })
 }
 
@@ -95,10 +96,20 @@ async fn publish(recording: &Recording, store: &str, broker: BrokerUrl) -> anyho
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
+    let mut promised_at = None;
     for record in &recording.records {
         if let Some(inlet) = inlets.get(record.node()) {
             // A node that has ended says why when it is joined.
-            let _ = inlet.send(Fed::Record(record.clone())).await;
+            let _ = inlet.send(Sensed::Record(record.clone())).await;
+        }
+        if promised_at.is_none_or(|at| record.at().seconds_since(at) >= NodeSensor::PROMISE_S) {
+            promised_at = Some(record.at());
+            for inlet in inlets.values() {
+                // Another node's record of this very moment may still be to come.
+                let _ = inlet
+                    .send(Sensed::Nothing(Timestamp(record.at().0 - 1)))
+                    .await;
+            }
         }
     }
     drop(inlets);

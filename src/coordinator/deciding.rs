@@ -206,6 +206,7 @@ impl Coordinator {
         if new {
             self.visits.remove(&segment.track);
         }
+        let seen_s = segment.end.seconds_since(segment.start);
         self.visited(segment);
         if known {
             return;
@@ -223,7 +224,12 @@ impl Coordinator {
                 out,
             );
             self.authorise(session, at, out);
-        } else if new && self.near_gate(&segment.track, segment.start).is_some() {
+        } else if new
+            && !self.is_claimed(&segment.track)
+            && self
+                .near_gate(&segment.track, segment.start, seen_s)
+                .is_some()
+        {
             let passed = |at: &Option<Timestamp>| {
                 at.is_some_and(|t| segment.start.seconds_since(t).abs() <= BIND_S)
             };

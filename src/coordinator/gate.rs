@@ -90,12 +90,9 @@ impl Coordinator {
         let Some(session) = waiting.min_by_key(entered).cloned() else {
             return;
         };
-        let unclaimed = self
-            .tracks
-            .ids()
-            .filter(|t| !self.state.by_track.contains_key(*t));
+        let unclaimed = self.tracks.ids().filter(|track| !self.is_claimed(track));
         let nearest = unclaimed
-            .filter_map(|track| Some((self.near_gate(track, at)?, track)))
+            .filter_map(|track| Some((self.near_gate(track, at, POSES_AWAITED_S)?, track)))
             .min_by(|a, b| a.0.total_cmp(&b.0))
             .map(|(_, track)| track.clone());
         match nearest {
@@ -104,6 +101,12 @@ impl Coordinator {
                 self.unbound.insert(session, Some(at));
             }
         }
+    }
+
+    /// A track is somebody's for one visit: who lingers in the door after the receipt is not the next to come in.
+    pub(super) fn is_claimed(&self, track: &TrackId) -> bool {
+        let mut sessions = self.state.sessions.values();
+        sessions.any(|s| s.track.as_ref() == Some(track))
     }
 
     /// The shopper whose track is at the gate has left.
@@ -115,17 +118,23 @@ impl Coordinator {
             .filter_map(|id| self.state.sessions.get(id));
         let leaving = inside
             .filter(|s| s.state == SessionState::Inside)
-            .filter_map(|s| Some((self.near_gate(s.track.as_ref()?, at)?, s.id.clone())))
+            .filter_map(|s| {
+                Some((
+                    self.near_gate(s.track.as_ref()?, at, POSES_AWAITED_S)?,
+                    s.id.clone(),
+                ))
+            })
             .min_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((_, session)) = leaving {
             self.decide(Decision::SessionExited { session, at }, out);
         }
     }
 
-    /// Metres between a track and the gate, if it is near it at that time.
-    pub(super) fn near_gate(&self, track: &TrackId, at: Timestamp) -> Option<f64> {
+    /// Metres between a track and the gate, if it is near it at that time. Poses later than `at` by more than
+    /// `after_s` are left out: some may be here already, but nobody has promised that all are.
+    pub(super) fn near_gate(&self, track: &TrackId, at: Timestamp, after_s: f64) -> Option<f64> {
         let gate = self.definition.layout.gate?.place;
-        let place = self.tracks.place(track, at, 1.0)?;
+        let place = self.tracks.place(track, at, 1.0, after_s)?;
         let distance = (place.x - gate.x).hypot(place.y - gate.y);
         (distance <= GATE_M).then_some(distance)
     }

@@ -1,6 +1,6 @@
 //! What has arrived: each stamp once, in the order of event time, as far as the watermarks promise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
@@ -13,6 +13,9 @@ pub const POSES_AWAITED_S: f64 = 0.3;
 /// Sequences received ahead of a missing one, at most, of one outbox; what comes beyond is left for the node to
 /// send again.
 const AHEAD_MAX: usize = 65_536;
+
+/// Promises of one node that wait for observations, at most; beyond it the newest takes the place of the one before.
+const WAITING_MAX: usize = 64;
 
 /// When an observation is due to be decided, then who saw it: the order of decisions, whatever the order of arrival.
 pub type Due = (Timestamp, NodeName, u64, OutboxId);
@@ -48,9 +51,17 @@ struct Heard {
     /// Wall time of the last sign of life.
     at: Option<Timestamp>,
     /// What it promises, as far as everything before the promise has arrived.
-    promise: Option<(Timestamp, Vec<OpenInterval>)>,
-    /// A promise that waits for observations still under way.
-    waiting: Option<Watermark>,
+    promise: Option<Watermark>,
+    /// Promises that wait for observations still under way, oldest first.
+    waiting: VecDeque<Watermark>,
+}
+
+impl Heard {
+    /// Whether a newer promise of the same outbox is here already: one that comes late or twice says nothing.
+    fn is_stale(&self, watermark: &Watermark) -> bool {
+        (self.waiting.back().or(self.promise.as_ref()))
+            .is_some_and(|last| last.outbox == watermark.outbox && watermark.at < last.at)
+    }
 }
 
 /// The arrivals that are not decided yet.
@@ -76,7 +87,10 @@ impl Intake {
             .outboxes
             .entry((stamp.node.clone(), stamp.outbox.clone()))
             .or_default();
-        if stamp.sequence <= received.contiguous || received.ahead.len() >= AHEAD_MAX {
+        let next = stamp.sequence == received.contiguous + 1;
+        // The missing one is always welcome: it is what the others wait for.
+        let full = received.ahead.len() >= AHEAD_MAX && !next;
+        if stamp.sequence <= received.contiguous || full {
             return false;
         }
         if !received.ahead.insert(stamp.sequence) {
@@ -123,10 +137,14 @@ impl Intake {
 
     /// Takes a promise; it counts once all observations before it have arrived.
     pub fn promised(&mut self, watermark: Watermark) {
-        if let Some(heard) = self.nodes.get_mut(&watermark.node) {
-            heard.waiting = Some(watermark);
+        let node = self.nodes.get_mut(&watermark.node);
+        if let Some(heard) = node.filter(|heard| !heard.is_stale(&watermark)) {
+            if heard.waiting.len() == WAITING_MAX {
+                heard.waiting.pop_back();
+            }
+            heard.waiting.push_back(watermark);
+            self.settle_promises();
         }
-        self.settle_promises();
     }
 
     /// Lets promises count whose observations have all arrived.
@@ -136,14 +154,16 @@ impl Intake {
                 let received = self.outboxes.get(&(node.clone(), w.outbox.clone()));
                 received.map_or(0, |r| r.contiguous) >= w.sequence
             };
-            if let Some(watermark) = heard.waiting.take_if(|w| arrived(w)) {
-                // A promise is never taken back.
-                let at = heard
-                    .promise
-                    .as_ref()
-                    .map_or(watermark.at, |p| p.0.max(watermark.at));
-                heard.promise = Some((at, watermark.open));
-            }
+            let Some(last) = heard.waiting.iter().rposition(arrived) else {
+                continue;
+            };
+            let Some(mut promise) = heard.waiting.drain(..=last).next_back() else {
+                continue;
+            };
+            // A promise is never taken back.
+            let before = heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.at);
+            promise.at = promise.at.max(before);
+            heard.promise = Some(promise);
         }
     }
 
@@ -151,24 +171,34 @@ impl Intake {
     pub fn promise(&self, silent: impl Fn(&NodeName) -> bool) -> Timestamp {
         (self.nodes.iter())
             .filter(|(node, _)| !silent(node))
-            .map(|(_, heard)| heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.0))
+            .map(|(_, heard)| heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.at))
             .min()
             .unwrap_or(Timestamp::MIN)
     }
 
-    /// The intervals that are open on the shelves of every node.
-    pub fn open(&self) -> impl Iterator<Item = &OpenInterval> {
-        self.nodes
-            .values()
-            .filter_map(|h| h.promise.as_ref())
-            .flat_map(|p| &p.1)
+    /// The intervals that are open on the shelves of every node but the `silent` ones.
+    pub fn open(&self, silent: impl Fn(&NodeName) -> bool) -> impl Iterator<Item = &OpenInterval> {
+        (self.nodes.iter())
+            .filter(move |(node, _)| !silent(node))
+            .filter_map(|(_, heard)| heard.promise.as_ref())
+            .flat_map(|p| &p.open)
+    }
+
+    /// Nothing more will come: what was open has ended, and no promise waits any more.
+    pub fn close(&mut self) {
+        for heard in self.nodes.values_mut() {
+            heard.waiting.clear();
+            if let Some(promise) = &mut heard.promise {
+                promise.open.clear();
+            }
+        }
     }
 
     /// The nodes that take part, with the wall time of their last sign of life and the time they have promised.
     pub fn nodes(&self) -> impl Iterator<Item = (&NodeName, Option<Timestamp>, Option<Timestamp>)> {
         self.nodes
             .iter()
-            .map(|(node, heard)| (node, heard.at, heard.promise.as_ref().map(|p| p.0)))
+            .map(|(node, heard)| (node, heard.at, heard.promise.as_ref().map(|p| p.at)))
     }
 
     /// When the next observation is due.
@@ -249,5 +279,40 @@ mod tests {
             Timestamp(100),
             "never taken back"
         );
+    }
+
+    #[test]
+    fn promises_count_one_after_another_while_newer_ones_wait() {
+        let mut intake = Intake::new(["n".into()]);
+        let promise = |intake: &Intake| intake.promise(|_| false);
+        intake.promised(watermark(1, 10));
+        intake.promised(watermark(2, 20));
+        intake.promised(watermark(0, 5));
+        intake.note(&stamp(1));
+        intake.settle_promises();
+        assert_eq!(promise(&intake), Timestamp(10));
+        for at in 21..2_000 {
+            intake.promised(watermark(3, at));
+        }
+        assert_eq!(intake.nodes[&"n".into()].waiting.len(), WAITING_MAX);
+        intake.note(&stamp(2));
+        intake.settle_promises();
+        assert_eq!(promise(&intake), Timestamp(20));
+        intake.note(&stamp(3));
+        intake.settle_promises();
+        assert_eq!(promise(&intake), Timestamp(1_999));
+    }
+
+    #[test]
+    fn the_missing_sequence_is_taken_however_many_wait_behind_it() {
+        let mut intake = Intake::new(["n".into()]);
+        let beyond = AHEAD_MAX as u64 + 2;
+        for sequence in 2..beyond {
+            assert!(intake.note(&stamp(sequence)));
+        }
+        assert!(!intake.note(&stamp(beyond)), "the bound");
+        assert!(intake.note(&stamp(1)));
+        assert_eq!(intake.contiguous(&"n".into(), &"o".into()), beyond - 1);
+        assert!(intake.note(&stamp(beyond)));
     }
 }

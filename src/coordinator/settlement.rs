@@ -36,11 +36,15 @@ impl Coordinator {
                 let visit = self.visits.get(session.track.as_ref()?)?;
                 Some(visit.last_seen.plus_seconds(policy.track_lost_s))
             }
-            SessionState::Draft => Some(session.exited_at?.plus_seconds(policy.review_deadline_s)),
-            SessionState::Inside
-            | SessionState::Leaving
-            | SessionState::Settled
-            | SessionState::Closed => None,
+            // Whether it is a draft already depends on how far the watermarks came at a time; its deadline does not.
+            SessionState::Leaving | SessionState::Draft => {
+                let exit = session.exited_at?;
+                let due = exit.plus_seconds(policy.review_deadline_s);
+                let waits =
+                    session.state == SessionState::Leaving && self.may_still_change(session, exit);
+                (!waits).then_some(due)
+            }
+            SessionState::Inside | SessionState::Settled | SessionState::Closed => None,
         }
     }
 
@@ -64,14 +68,14 @@ impl Coordinator {
                     out,
                 );
             }
-            SessionState::Draft => {
+            SessionState::Leaving | SessionState::Draft => {
                 let reviews: Vec<_> = session.cart.reviews.keys().cloned().collect();
                 reviews
                     .into_iter()
                     .for_each(|review| self.expire(review, due, out));
                 self.settle(id, out);
             }
-            SessionState::Leaving | SessionState::Settled | SessionState::Closed => {}
+            SessionState::Settled | SessionState::Closed => {}
         }
     }
 
@@ -100,7 +104,11 @@ impl Coordinator {
         if open.change.kind == ChangeKind::Put {
             for (rank, hypothesis) in open.change.hypotheses.iter().enumerate() {
                 let plausible = rank == 0 || f64::from(hypothesis.probability_ppm) >= doubt * 1e6;
-                let Some(session) = hypothesis.session.as_ref().filter(|_| plausible) else {
+                // What is settled is final: its hypothesis was too faint to keep the cart waiting.
+                let open = |id: &&SessionId| {
+                    plausible && self.state.sessions.get(*id).is_some_and(Session::is_open)
+                };
+                let Some(session) = hypothesis.session.as_ref().filter(open) else {
                     continue;
                 };
                 let price = self.price_minor(&hypothesis.items);
@@ -175,14 +183,17 @@ impl Coordinator {
             return false;
         };
         let mine = |shelf| near(self, track).any(|s| *s == shelf);
-        let open = self.intake.open().any(|o| o.since <= exit && mine(o.shelf));
-        open || self
-            .intake
-            .waiting()
-            .any(|stamped| match &stamped.observation {
-                Observation::Shelf(change) => change.start <= exit && mine(change.shelf),
-                Observation::Body(_) | Observation::Gate(_) => false,
-            })
+        // What a silent node left open makes the cart a draft instead: nobody knows when it ends.
+        let silent = |node: &_| self.state.silent.contains_key(node);
+        let mut open = self.intake.open(silent);
+        open.any(|o| o.since <= exit && mine(o.shelf))
+            || self
+                .intake
+                .waiting()
+                .any(|stamped| match &stamped.observation {
+                    Observation::Shelf(change) => change.start <= exit && mine(change.shelf),
+                    Observation::Body(_) | Observation::Gate(_) => false,
+                })
     }
 
     /// Why the cart must wait as a draft.
@@ -235,9 +246,14 @@ impl Coordinator {
         let currency = self.definition.currency;
         let total = Money::new(lines.iter().map(|l| l.amount.minor).sum(), currency);
         let at = session.exited_at.unwrap_or(session.entered_at);
+        // Where the store holds nothing at entry, there was nothing to capture.
+        let voided = match total.minor {
+            0 => Paid::Voided,
+            _ => Paid::Owed,
+        };
         let paid = match &session.payment {
-            // The gateway would not release the hold: it lapses by itself, and nothing is owed.
-            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => Paid::Voided,
+            // The gateway would not release the hold: it lapses by itself.
+            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => voided,
             PaymentState::Authorised(hold) => {
                 let authorisation = hold.id.clone();
                 let amount = Money::new(total.minor.min(hold.amount.minor), currency);
@@ -266,12 +282,8 @@ impl Coordinator {
             }
             PaymentState::Asked { .. } => return,
             PaymentState::Captured { amount, .. } if amount.minor >= total.minor => Paid::Captured,
-            PaymentState::Voided => Paid::Voided,
-            PaymentState::None | PaymentState::Refused { .. } if total.minor == 0 => Paid::Voided,
-            PaymentState::None
-            | PaymentState::Refused { .. }
-            | PaymentState::Captured { .. }
-            | PaymentState::Owed { .. } => Paid::Owed,
+            PaymentState::Voided | PaymentState::None | PaymentState::Refused { .. } => voided,
+            PaymentState::Captured { .. } | PaymentState::Owed { .. } => Paid::Owed,
         };
         let tax = Money::new(lines.iter().map(|l| l.tax.minor).sum(), currency);
         let receipt = Receipt {
@@ -323,6 +335,7 @@ impl Coordinator {
 
     /// Everybody who is still inside has left: nothing more will be seen.
     pub(super) fn end_recording(&mut self, out: &mut Vec<Output>) {
+        self.intake.close();
         self.advance_to(Timestamp::MAX, out);
         let inside: Vec<_> = (self.state.active.iter())
             .filter_map(|id| self.state.sessions.get(id))

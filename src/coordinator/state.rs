@@ -62,6 +62,10 @@ impl State {
     }
 
     /// Applies one decision.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each decision, each short"
+    )]
     pub fn apply(&mut self, decision: &Decision) {
         match decision {
             Decision::SessionOpened {

@@ -13,7 +13,6 @@ use crate::edge::shell::{Shell, ShellError};
 use crate::observation::{Committed, NodeClock};
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
-use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
 /// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
@@ -177,19 +176,12 @@ impl Clock {
     }
 }
 
-/// What a live node is fed.
+/// What a node's sensors say.
 #[derive(Clone, Debug)]
-pub enum Fed {
+pub enum Sensed {
     Record(Record),
-    /// Event time has come so far: every record from before it has been given.
-    Time(Timestamp),
-}
-
-/// Whether a node's sensors only speak when something happens, as a gate does. Scales and cameras always do, and
-/// what they promise follows from their data; such a node promises by its clock, or the store would wait for the
-/// next shopper before it decided anything.
-pub fn promises_by_clock(definition: &Definition, node: &NodeName) -> bool {
-    (definition.layout.node(node)).is_some_and(|n| n.shelves.is_empty() && !n.tracks_bodies)
+    /// Nothing more up to this event time: a gate that nobody passes must promise so, or the store waits for it.
+    Nothing(Timestamp),
 }
 
 /// A live node: records in, observations through the outbox, a promise at least every 200 ms.
@@ -218,26 +210,23 @@ impl LiveNode {
         self.link
     }
 
-    /// Takes one record.
-    pub async fn take(&mut self, record: &Record) -> Result<(), LinkError> {
+    /// Takes what the sensors say next.
+    pub async fn take(&mut self, sensed: &Sensed) -> Result<(), LinkError> {
         let mut seen = Vec::new();
-        self.sensor.push(record, &mut seen);
-        let at = self
-            .last_at
-            .map_or(record.at(), |last| last.max(record.at()));
+        let at = match sensed {
+            Sensed::Record(record) => {
+                self.sensor.push(record, &mut seen);
+                record.at()
+            }
+            Sensed::Nothing(at) => *at,
+        };
+        let at = self.last_at.map_or(at, |last| last.max(at));
         self.last_at = Some(at);
         if !seen.is_empty() {
             self.link.append(self.clock.at(at), seen).await?;
         }
         self.promise(at);
         Ok(())
-    }
-
-    /// Event time has come to `now`, and every record from before it has been taken: for nodes that
-    /// [promise by their clock](promises_by_clock).
-    pub fn pass(&mut self, now: Timestamp) {
-        // A record of that very moment may still come.
-        self.promise(Timestamp(now.0 - 1));
     }
 
     /// Promises what the sensors give, unless that was done a moment ago.
@@ -260,13 +249,10 @@ impl LiveNode {
         Ok(self.link)
     }
 
-    /// Takes what it is fed until there is no more, then says what was still open.
-    pub async fn run(mut self, mut feed: mpsc::Receiver<Fed>) -> Result<NodeLink, LinkError> {
-        while let Some(fed) = feed.recv().await {
-            match fed {
-                Fed::Record(record) => self.take(&record).await?,
-                Fed::Time(now) => self.pass(now),
-            }
+    /// Takes what the sensors say until they end, then says what was still open.
+    pub async fn run(mut self, mut sensed: mpsc::Receiver<Sensed>) -> Result<NodeLink, LinkError> {
+        while let Some(next) = sensed.recv().await {
+            self.take(&next).await?;
         }
         let now = self.last_at.unwrap_or_default();
         self.finish(now).await

@@ -20,7 +20,7 @@ use crate::store::NodeName;
 use crate::units::Timestamp;
 
 /// Event time between two commits, seconds: a group commit takes in all that arrives in it.
-const GROUP_S: f64 = 2.0;
+const GROUP_S: f64 = 10.0;
 
 /// Why a playback ended early.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::body_track::Segmenter;
 use super::item_match;
 use super::shelf::{Change, History, ShelfSensor};
-use crate::observation::{Observation, OpenInterval, ShelfObservation};
+use crate::observation::{ChangeKind, Observation, OpenInterval, ShelfObservation};
 use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::store::{Definition, ShelfId};
 use crate::units::Timestamp;
@@ -98,8 +98,10 @@ impl NodeSensor {
 
 fn observation(definition: &Definition, shelf: ShelfId, change: Change) -> Observation {
     let likelihoods = match change.kind {
-        crate::observation::ChangeKind::Touch => Vec::new(),
-        _ => item_match::likelihoods(definition, shelf, &change.plates),
+        ChangeKind::Touch => Vec::new(),
+        ChangeKind::Take | ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => {
+            item_match::likelihoods(definition, shelf, &change.plates)
+        }
     };
     Observation::Shelf(ShelfObservation {
         shelf,

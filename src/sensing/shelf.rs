@@ -247,23 +247,17 @@ impl ShelfSensor {
             0.5 * noise + 0.5 * settled_noise,
         );
         cell.quiet_since = now + 1 - tail.len() as u64;
-        if steps.is_empty() {
-            let furthest = (trace
-                .iter()
-                .enumerate()
-                .map(|(i, v)| (i, (v - before).abs())))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .filter(|&(_, grams)| grams > TOUCH_MIN_G.max(6.0 * sigma));
-            if let Some((block, _)) = furthest {
-                let peak = from + block as u64;
-                self.pending.push(Pending {
-                    cell: index,
-                    opened: cell.opened,
-                    peak,
-                    settled: now,
-                    step: None,
-                });
-            }
+        let pressed = || press(&trace, before, TOUCH_MIN_G.max(6.0 * sigma));
+        if steps.is_empty()
+            && let Some(block) = pressed()
+        {
+            self.pending.push(Pending {
+                cell: index,
+                opened: cell.opened,
+                peak: from + block as u64,
+                settled: now,
+                step: None,
+            });
         }
         for step in steps {
             let peak = from + step.block as u64;
@@ -447,6 +441,19 @@ impl ShelfSensor {
 fn leaks(a: f64, b: f64) -> bool {
     let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
     small.abs() < LEAK_SHARE * large.abs()
+}
+
+/// The block at which a trace was furthest from its level, if a hand pressed there: further than `grams_min`, and more
+/// than half as far in the same direction for some blocks. A footstep shakes a plate both ways, and for less long.
+fn press(trace: &[f64], level: f64, grams_min: f64) -> Option<usize> {
+    const PRESSED_BLOCKS_MIN: usize = 3;
+    let off = |i: usize| trace[i] - level;
+    let furthest = (0..trace.len()).max_by(|&a, &b| off(a).abs().total_cmp(&off(b).abs()))?;
+    let peak = off(furthest);
+    let pressed = |&i: &usize| off(i) * peak.signum() > peak.abs() / 2.0;
+    let after = (furthest..trace.len()).take_while(pressed).count();
+    let before = (0..furthest).rev().take_while(pressed).count();
+    (peak.abs() > grams_min && before + after >= PRESSED_BLOCKS_MIN).then_some(furthest)
 }
 
 /// A change begins a little before it can be noticed.

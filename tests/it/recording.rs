@@ -11,7 +11,7 @@ use stroll::store::Definition;
 
 mod competition;
 mod damage;
-mod folder;
+pub mod folder;
 mod mcap_files;
 mod properties;
 

@@ -353,6 +353,10 @@ fn reason(error: &ConnectionError) -> (String, bool) {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the system's own kinds are many"
+)]
 fn io_reason(source: &std::io::Error) -> String {
     match source.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),

@@ -137,6 +137,7 @@ pub fn session(
         entered_at: NOON.plus_seconds(-ago_s),
         exited_at: (state != SessionState::Inside).then(|| NOON.plus_seconds(-8.0)),
         cart,
+        uncharged: Vec::new(),
         payment: PaymentState::None,
         receipt: None,
     }

@@ -137,6 +137,10 @@ impl Content {
         read
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a later format may have more"
+    )]
     fn record(&mut self, record: McapRecord<'_>) -> Result<(), Flaw> {
         match record {
             McapRecord::Channel(channel) => {

@@ -1,0 +1,374 @@
+//! A coordinator with a journal in memory and a gateway, and the scripts that it is told.
+//!
+//! A script has one step a line. Steps that are told begin with the event time in seconds; a line that begins with
+//! `=` says what must be so by then.
+//!
+//! | Step | What it tells |
+//! |---|---|
+//! | `1 see ann 1.1.1 [2]` | body `ann` has a hand at that plate (or is at the `door`, or in the `aisle`) for so many seconds |
+//! | `1 take 1.1.1 500`, `put`, `touch` | so many grams left or came |
+//! | `1 code phone`, `1 code phone forged` | an entry code, made at that moment with the right or a wrong key |
+//! | `1 same-code` | the last code once more |
+//! | `1 in`, `1 out` | somebody passed the gate |
+//! | `9 mark`, `9 mark left`, `9 mark but left` | nodes promise that time |
+//! | `9 open left 1.1 8` | that node promises it with that shelf open since then |
+//! | `9 tick`, `9 end` | wall time went on; the recording is over |
+//! | `9 verdict ann cola*1`, `9 verdict nobody` | an operator decides the first open review |
+//! | `gateway slow`, `gateway answers`, `gateway declines capture` | how the gateway is from now on |
+//! | `again` | everything comes once more |
+//! | `crash` | the coordinator starts again from its journal |
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::store;
+use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::entry_code::EntryCode;
+use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
+use crate::checkout::receipt::Receipt;
+use crate::checkout::session::{Session, SessionId, SessionState};
+use crate::coordinator::{Coordinator, Effect, Input, Output};
+use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, Stamped};
+use crate::store::{Definition, NodeName};
+use crate::units::Timestamp;
+
+pub const KEY: &[u8] = b"0123456789abcdef";
+
+/// What the journal keeps of the outputs.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    Accepted(Arc<Stamped>),
+    Decided(Decision),
+}
+
+/// How the gateway is.
+#[derive(Clone, Debug, PartialEq)]
+enum Gateway {
+    Answers,
+    Slow,
+    Declines(String),
+}
+
+pub struct Bench {
+    definition: Arc<Definition>,
+    nodes: Vec<NodeName>,
+    pub core: Coordinator,
+    pub journal: Vec<Kept>,
+    /// Every question to the gateway, as often as it was asked.
+    pub asked: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
+    pub receipts: Vec<Receipt>,
+    pub gates_opened: usize,
+    unanswered: VecDeque<(SessionId, IdempotencyKey, PaymentRequest)>,
+    gateway: Gateway,
+    sequences: BTreeMap<NodeName, u64>,
+    told: Vec<(Input, Timestamp)>,
+    last_code: String,
+}
+
+impl Bench {
+    pub fn new(definition: Arc<Definition>, nodes: &[&str]) -> Self {
+        let nodes: Vec<NodeName> = nodes.iter().map(|&n| n.into()).collect();
+        let mut bench = Bench {
+            core: Coordinator::new(definition.clone(), &nodes),
+            definition,
+            nodes,
+            journal: Vec::new(),
+            asked: Vec::new(),
+            receipts: Vec::new(),
+            gates_opened: 0,
+            unanswered: VecDeque::new(),
+            gateway: Gateway::Answers,
+            sequences: BTreeMap::new(),
+            told: Vec::new(),
+            last_code: String::new(),
+        };
+        bench.enrol();
+        bench
+    }
+
+    fn enrol(&mut self) {
+        for device in ["phone", "tablet"] {
+            let (device, key) = (DeviceId::from(device), KEY.to_vec());
+            let enrolled = Input::DeviceEnrolled { device, key };
+            self.handle(enrolled, store::at(0.0));
+        }
+    }
+
+    /// Tells the coordinator something and does what it wants, until it wants nothing more.
+    pub fn handle(&mut self, input: Input, now: Timestamp) {
+        let mut out = Vec::new();
+        self.core.handle(input, now, &mut out);
+        self.perform(out, now);
+    }
+
+    fn perform(&mut self, out: Vec<Output>, now: Timestamp) {
+        for output in out {
+            match output {
+                Output::Accept(stamped) => self.journal.push(Kept::Accepted(stamped)),
+                Output::Decide(decision) => self.journal.push(Kept::Decided(decision)),
+                Output::Effect(Effect::Commit { .. }) => {}
+                Output::Effect(Effect::OpenGate { .. }) => self.gates_opened += 1,
+                Output::Effect(Effect::Receipt(receipt)) => self.receipts.push(receipt),
+                Output::Effect(Effect::Pay {
+                    session,
+                    key,
+                    request,
+                }) => {
+                    self.asked
+                        .push((session.clone(), key.clone(), request.clone()));
+                    self.unanswered.push_back((session, key, request));
+                }
+            }
+        }
+        self.answer(now);
+    }
+
+    /// Lets the gateway answer, unless it is slow. It stands by what it once said under a key.
+    fn answer(&mut self, now: Timestamp) {
+        while self.gateway != Gateway::Slow {
+            let Some((session, key, request)) = self.unanswered.pop_front() else {
+                return;
+            };
+            let outcome = match &self.gateway {
+                Gateway::Declines(what) if *what == request.name() => PaymentOutcome::Declined {
+                    reason: "no funds".into(),
+                },
+                Gateway::Answers | Gateway::Declines(_) | Gateway::Slow => PaymentOutcome::Done {
+                    authorisation: format!("hold of {session}"),
+                },
+            };
+            let answer = Input::Payment {
+                session,
+                key,
+                outcome,
+            };
+            self.handle(answer, now);
+        }
+    }
+
+    /// Starts again from the journal; what the gateway had not answered is asked again.
+    pub fn crash(&mut self) {
+        self.core = Coordinator::new(self.definition.clone(), &self.nodes);
+        for kept in &self.journal {
+            if let Kept::Decided(decision) = kept {
+                self.core.restore_decision(decision);
+            }
+        }
+        for kept in &self.journal {
+            if let Kept::Accepted(stamped) = kept {
+                self.core.restore_observation(stamped.clone());
+            }
+        }
+        self.unanswered.clear();
+        let mut out = Vec::new();
+        for device in ["phone", "tablet"] {
+            self.core.restore_device(device.into(), KEY.to_vec(), false);
+        }
+        self.core.resume(&mut out);
+        self.perform(out, store::at(0.0));
+    }
+
+    /// Runs a script; the lines that do not hold, with what is so instead.
+    pub fn run(&mut self, script: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for line in script.lines().map(str::trim).filter(|l| !l.is_empty()) {
+            match line.strip_prefix('=').map(str::trim) {
+                None => self.step(line),
+                Some(expected) => {
+                    let found = self.shown();
+                    if !found.iter().any(|line| line == expected) {
+                        wrong.push(format!("`{expected}`, but {found:?}"));
+                    }
+                }
+            }
+        }
+        wrong
+    }
+
+    fn step(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if self.control(&words) {
+            return;
+        }
+        let t: f64 = words[0]
+            .parse()
+            .unwrap_or_else(|_| panic!("no step: {line}"));
+        match words[1..] {
+            ["see", who, place] => self.see(who, t, place, 1.0),
+            ["see", who, place, seconds] => self.see(who, t, place, seconds.parse().unwrap()),
+            ["take", plate, grams] => self.change(t, plate, -grams.parse::<f64>().unwrap()),
+            ["put", plate, grams] => self.change(t, plate, grams.parse().unwrap()),
+            ["touch", plate] => self.change(t, plate, 0.0),
+            ["code", device] => self.show_code(t, device, KEY),
+            ["code", device, "forged"] => self.show_code(t, device, b"another key"),
+            ["same-code"] => self.show(t, self.last_code.clone()),
+            ["in"] => self.send("gate", store::gate(t, GateEvent::PassedIn)),
+            ["out"] => self.send("gate", store::gate(t, GateEvent::PassedOut)),
+            ["mark"] => self.mark(t, |_| true),
+            ["mark", "but", node] => self.mark(t, |n| n.as_str() != node),
+            ["mark", node] => self.mark(t, |n| n.as_str() == node),
+            ["open", node, shelf, since] => self.open(t, node, shelf, since.parse().unwrap()),
+            ["tick"] => self.tell(Input::Tick, t),
+            ["end"] => self.tell(Input::EndOfRecording, t),
+            ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
+            _ => panic!("no step: {line}"),
+        }
+    }
+
+    /// Steps without a time.
+    fn control(&mut self, words: &[&str]) -> bool {
+        match words {
+            ["gateway", "slow"] => self.gateway = Gateway::Slow,
+            ["gateway", "answers"] => {
+                self.gateway = Gateway::Answers;
+                self.answer(store::at(0.0));
+            }
+            ["gateway", "declines", what] => self.gateway = Gateway::Declines((*what).to_owned()),
+            ["again"] => {
+                for (input, now) in self.told.clone() {
+                    self.handle(input, now);
+                }
+            }
+            ["crash"] => self.crash(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn tell(&mut self, input: Input, t: f64) {
+        self.told.push((input.clone(), store::at(t)));
+        self.handle(input, store::at(t));
+    }
+
+    /// Sends an observation with the node's next stamp.
+    fn send(&mut self, node: &str, observation: Observation) {
+        let sequence = self.sequences.entry(node.into()).or_default();
+        *sequence += 1;
+        let t = store::seconds(observation.end());
+        let stamped = store::stamped(node, *sequence, observation);
+        self.tell(Input::Observation(stamped), t);
+    }
+
+    fn see(&mut self, who: &str, t: f64, place: &str, seconds: f64) {
+        for half in 0..(2.0 * seconds) as u32 {
+            let segment = store::body(who, t + 0.5 * f64::from(half), place);
+            self.send("ceiling", segment);
+        }
+    }
+
+    fn change(&mut self, t: f64, plate: &str, grams: f64) {
+        let plate = plate.parse().unwrap();
+        self.send(store::node_of(plate), store::change(plate, t, grams));
+    }
+
+    fn show_code(&mut self, t: f64, device: &str, key: &[u8]) {
+        let code = EntryCode::mint("corner", &device.into(), key, store::at(t)).unwrap();
+        self.last_code = code.to_string();
+        self.show(t, self.last_code.clone());
+    }
+
+    fn show(&mut self, t: f64, code: String) {
+        self.send("gate", store::gate(t, GateEvent::CodeShown { code }));
+    }
+
+    fn mark(&mut self, t: f64, which: impl Fn(&NodeName) -> bool) {
+        for node in self.nodes.clone().iter().filter(|n| which(n)) {
+            let sequence = self.sequences.get(node).copied().unwrap_or(0);
+            let watermark = store::watermark(node, sequence, store::at(t), vec![]);
+            self.tell(Input::Watermark(watermark), t);
+        }
+    }
+
+    fn open(&mut self, t: f64, node: &str, shelf: &str, since: f64) {
+        let sequence = self.sequences.get(&node.into()).copied().unwrap_or(0);
+        let open = vec![OpenInterval {
+            shelf: shelf.parse().unwrap(),
+            since: store::at(since),
+        }];
+        let watermark = store::watermark(&node.into(), sequence, store::at(t), open);
+        self.tell(Input::Watermark(watermark), t);
+    }
+
+    fn verdict(&mut self, t: f64, who: &str, items: &[&str]) {
+        let review = self.core.state().reviews.keys().next().unwrap().clone();
+        let session = self
+            .core
+            .state()
+            .sessions
+            .values()
+            .find(|s| name_of(s) == who);
+        let items = (items.iter())
+            .map(|item| {
+                let (product, quantity) = item.split_once('*').unwrap();
+                Item {
+                    product: product.into(),
+                    quantity: quantity.parse().unwrap(),
+                }
+            })
+            .collect();
+        let verdict = Input::Verdict {
+            review,
+            by: "op".into(),
+            session: match who {
+                "nobody" => None,
+                "stranger" => Some("s-unknown".into()),
+                _ => Some(session.unwrap().id.clone()),
+            },
+            items,
+        };
+        self.tell(verdict, t);
+    }
+
+    /// Everything that is so, a line each.
+    pub fn shown(&self) -> Vec<String> {
+        let state = self.core.state();
+        let mut lines: Vec<String> = state.sessions.values().map(show_session).collect();
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::EntryRefused { reason, .. }) = kept {
+                let words: Vec<&str> = reason.split(' ').take(7).collect();
+                lines.push(format!("refused: {}", words.join(" ")));
+            }
+        }
+        for node in state.silent.keys() {
+            lines.push(format!("{node} is silent"));
+        }
+        lines.push(format!("{} reviews", state.reviews.len()));
+        lines.push(format!("{} sessions", state.sessions.len()));
+        lines.push(format!("{} receipts", self.receipts.len()));
+        lines.push(format!("gate opened {} times", self.gates_opened));
+        lines
+    }
+}
+
+fn name_of(session: &Session) -> &str {
+    match (&session.track, &session.device) {
+        (Some(track), _) => track.as_str(),
+        (None, Some(device)) => device.as_str(),
+        (None, None) => "",
+    }
+}
+
+/// `ann inside: cola*1, 1 in review`, or, once it has its receipt, `ann closed: cola*1, 1.50 EUR captured`.
+fn show_session(session: &Session) -> String {
+    let mut parts: Vec<String> = (session.cart.lines())
+        .map(|(product, held)| format!("{product}*{}", held.quantity))
+        .collect();
+    if !session.cart.reviews.is_empty() {
+        parts.push(format!("{} in review", session.cart.reviews.len()));
+    }
+    if let Some(receipt) = &session.receipt {
+        parts.clear();
+        parts.extend((receipt.lines.iter()).map(|l| format!("{}*{}", l.product, l.quantity)));
+        parts.push(format!("{} {:?}", receipt.total, receipt.paid).to_lowercase());
+    }
+    let state = match session.state {
+        SessionState::Inside => "inside",
+        SessionState::Leaving => "leaving",
+        SessionState::Draft => "draft",
+        SessionState::Settled => "settled",
+        SessionState::Closed => "closed",
+    };
+    format!("{} {state}: {}", name_of(session), parts.join(", "))
+        .trim_end()
+        .to_owned()
+}
