@@ -38,8 +38,17 @@ fn sensed(recording: &Recording) -> Vec<Observation> {
     seen
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of stages")]
 fn stages(criterion: &mut Criterion) {
     let recording = recording();
+    sensing(criterion, &recording);
+    let seen = sensed(&recording);
+    items(criterion, &recording, &seen);
+    codec(criterion, &seen);
+    store(criterion, &recording);
+}
+
+fn sensing(criterion: &mut Criterion, recording: &Recording) {
     let samples = (recording.records.iter())
         .map(|r| match r {
             Record::Scale(batch) => batch.counts.len() as u64,
@@ -52,7 +61,7 @@ fn stages(criterion: &mut Criterion) {
         .throughput(Throughput::Elements(samples))
         .sample_size(20);
     group.bench_function("plate samples to observations", |b| {
-        b.iter(|| black_box(sensed(&recording)).len())
+        b.iter(|| black_box(sensed(recording)).len())
     });
     group.finish();
 
@@ -68,8 +77,9 @@ fn stages(criterion: &mut Criterion) {
     criterion.bench_function("one trace taken apart (80 blocks)", |b| {
         b.iter(|| weight_step::steps(black_box(&trace), 0.6, 0.05, 6.0))
     });
+}
 
-    let seen = sensed(&recording);
+fn items(criterion: &mut Criterion, recording: &Recording, seen: &[Observation]) {
     let shelf = seen.iter().find_map(|o| match o {
         Observation::Shelf(change) if !change.likelihoods.is_empty() => Some(change),
         Observation::Shelf(_) | Observation::Body(_) | Observation::Gate(_) => None,
@@ -84,7 +94,9 @@ fn stages(criterion: &mut Criterion) {
             )
         })
     });
+}
 
+fn codec(criterion: &mut Criterion, seen: &[Observation]) {
     let messages: Vec<Message> = (seen.iter().zip(1..))
         .map(|(observation, sequence)| {
             let stamp = Stamp {
@@ -120,7 +132,9 @@ fn stages(criterion: &mut Criterion) {
         })
     });
     group.finish();
+}
 
+fn store(criterion: &mut Criterion, recording: &Recording) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut runs = 0;
     let mut group = criterion.benchmark_group("store");
@@ -137,7 +151,7 @@ fn stages(criterion: &mut Criterion) {
                 let core = Coordinator::new(definition.clone(), &recording.nodes);
                 let gateway = Box::new(Sandbox::in_memory().expect("a sandbox"));
                 let mut shell = Shell::new(core, journal, gateway);
-                Playback::new(&recording)
+                Playback::new(recording)
                     .run(&mut shell)
                     .expect("a whole recording")
                     .len()

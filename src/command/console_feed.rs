@@ -1,21 +1,25 @@
 //! Feeds the console: turns what the store decides into the snapshot that the page shows.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::checkout::receipt::Paid;
+use crate::checkout::decision::Decision;
+use crate::checkout::receipt::{Paid, Receipt};
 use crate::console::view::{self, EventLog, NodeHealth, ReceiptLog, StoreView};
 use crate::coordinator::{Coordinator, Effect, Output};
+use crate::edge::journal::{Journal, JournalError};
 use crate::edge::live::{self, Watcher};
-use crate::edge::shell::Observer;
+use crate::edge::shell::{Observer, Shell};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
 
 /// A snapshot is made at most this often.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
+const DAY_US: i64 = 86_400_000_000;
 
 /// What accumulates between snapshots.
 #[derive(Default)]
@@ -23,7 +27,40 @@ struct Told {
     events: EventLog,
     receipts: ReceiptLog,
     observations: u64,
-    sold_minor: i64,
+    /// The day, counted from the epoch in UTC, on which something was sold last, and what was captured on it.
+    sold: (i64, i64),
+}
+
+impl Told {
+    /// What a journal tells: a store that was restarted shows what it showed before.
+    fn recalled(journal: &Journal, definition: &Definition) -> Result<Self, JournalError> {
+        let mut told = Told {
+            observations: journal.observation_count()?,
+            ..Told::default()
+        };
+        for recorded in journal.decisions()? {
+            told.events.push(&recorded.decision, definition);
+            if let Decision::ReceiptIssued { receipt } = &recorded.decision {
+                // When it was handed out is nowhere kept; it was soon after.
+                told.issued(receipt, receipt.exited_at);
+            }
+        }
+        Ok(told)
+    }
+
+    fn issued(&mut self, receipt: &Receipt, at: Timestamp) {
+        self.receipts.push(receipt, at);
+        if receipt.paid != Paid::Captured {
+            return;
+        }
+        let day = receipt.exited_at.0.div_euclid(DAY_US);
+        let (sold_on, sold_minor) = self.sold;
+        match day.cmp(&sold_on) {
+            Ordering::Less => {}
+            Ordering::Equal => self.sold = (day, sold_minor + receipt.total.minor),
+            Ordering::Greater => self.sold = (day, receipt.total.minor),
+        }
+    }
 }
 
 /// Event time as it runs for the nodes: the wall's when they are real.
@@ -38,10 +75,16 @@ pub struct Feed {
     pub views: watch::Receiver<Arc<StoreView>>,
 }
 
-/// A feed for a store; `clock` tells event time.
-pub fn feed(definition: &Arc<Definition>, clock: EventClock) -> Feed {
-    let told = Arc::new(Mutex::new(Told::default()));
-    let (send, views) = watch::channel(Arc::new(StoreView::opening(definition, clock())));
+/// A feed for the store of `shell`, with what its journal tells of earlier; `clock` tells event time.
+pub fn feed(
+    definition: &Arc<Definition>,
+    shell: &Shell<Coordinator>,
+    clock: EventClock,
+) -> Result<Feed, JournalError> {
+    let told = Told::recalled(shell.log(), definition)?;
+    let first = snapshot(definition, shell.core(), &told, clock(), live::wall_now());
+    let (send, views) = watch::channel(Arc::new(first));
+    let told = Arc::new(Mutex::new(told));
     let (observed, for_observer) = (told.clone(), definition.clone());
     let receipt_clock = clock.clone();
     let observer: Observer = Box::new(move |output| {
@@ -49,12 +92,7 @@ pub fn feed(definition: &Arc<Definition>, clock: EventClock) -> Feed {
         match output {
             Output::Accept(_) => told.observations += 1,
             Output::Decide(decision) => told.events.push(decision, &for_observer),
-            Output::Effect(Effect::Receipt(receipt)) => {
-                told.receipts.push(receipt, receipt_clock());
-                if receipt.paid == Paid::Captured {
-                    told.sold_minor += receipt.total.minor;
-                }
-            }
+            Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_clock()),
             Output::Effect(
                 Effect::Commit { .. } | Effect::Pay { .. } | Effect::OpenGate { .. },
             ) => {}
@@ -70,16 +108,11 @@ pub fn feed(definition: &Arc<Definition>, clock: EventClock) -> Feed {
         let told = told.lock().unwrap_or_else(PoisonError::into_inner);
         send.send_replace(Arc::new(snapshot(&definition, core, &told, clock(), wall)));
     });
-    Feed {
+    Ok(Feed {
         observer,
         watcher,
         views,
-    }
-}
-
-/// The clock of a store whose nodes are real.
-pub fn wall_clock() -> EventClock {
-    Arc::new(live::wall_now)
+    })
 }
 
 fn snapshot(
@@ -116,7 +149,7 @@ fn snapshot(
         .iter()
         .filter(|s| s.exited_at.is_none())
         .count() as u64;
-    view.counters.sold_today = Money::new(told.sold_minor, definition.currency);
+    view.counters.sold_today = Money::new(told.sold.1, definition.currency);
     view.counters.open_reviews = core.state().reviews.len() as u64;
     view.counters.observations = told.observations;
     view

@@ -1,10 +1,115 @@
-//! `stroll coordinator`
+//! `stroll coordinator`: the store itself, as a service beside nodes that run elsewhere.
 
-/// To be written.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+
+use super::live_store::{self, OpenStore, Setup};
+use super::serving::{self, ConsoleArgs};
+use super::store_at;
+use crate::coordinator::Input;
+use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
+use crate::edge::definition_file;
+use crate::edge::mqtt::BrokerUrl;
+use crate::edge::recording::{self, OpenOptions};
+use crate::store::{Definition, NodeName};
+
+/// Run the store: hear its nodes, keep the carts, take payment (in a sandbox), show the console
+///
+/// It serves until Ctrl-C or SIGTERM. Started again with the same journal, also after a crash, it goes on where it
+/// was: nodes send again what it had not committed, and payments without an answer are asked again.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The store's definition
+    #[arg(long, value_name = "FILE.toml")]
+    store: PathBuf,
+    /// Where the journal is kept, made if there is none; the payment sandbox's ledger lies beside it
+    #[arg(long, value_name = "FILE")]
+    journal: PathBuf,
+    /// Use this MQTT broker instead of the one inside the program
+    #[arg(long, value_name = "mqtt://HOST:PORT", conflicts_with = "mqtt_listen")]
+    broker: Option<BrokerUrl>,
+    /// Where the MQTT broker inside the program listens, port 0 takes a free one; anything but loopback is yours to
+    /// protect [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "IP:PORT")]
+    mqtt_listen: Option<SocketAddr>,
+    /// Let the simulated phones of this recording in, whose nodes `stroll node` plays
+    #[arg(long, value_name = "RECORDING")]
+    enrol: Vec<PathBuf>,
+    #[command(flatten)]
+    console: ConsoleArgs,
+}
 
-/// Runs it.
-pub fn run(_: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// Serves until it is told to stop.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let definition = Arc::new(definition_file::load(&args.store)?.0);
+    let enrolled = enrolments(&args, &definition)?;
+    let (switch, stop) = serving::stop_switch()?;
+    let runtime =
+        tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
+    runtime.block_on(serve(&args, definition, enrolled, switch, stop))
+}
+
+fn enrolments(args: &Args, definition: &Arc<Definition>) -> anyhow::Result<Vec<Input>> {
+    let options = OpenOptions {
+        partial: false,
+        definition: Some(definition.clone()),
+    };
+    let mut enrolled = Vec::new();
+    for path in &args.enrol {
+        enrolled.extend(store_at::devices(&recording::open(path, &options)?)?);
+    }
+    Ok(enrolled)
+}
+
+async fn serve(
+    args: &Args,
+    definition: Arc<Definition>,
+    enrolled: Vec<Input>,
+    switch: watch::Sender<bool>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    // Both sockets first: a taken port is said before anything else happens.
+    let listener = serving::bind(args.console.listen).await?;
+    let at = listener.local_addr()?;
+    let (broker, _embedded) = match &args.broker {
+        Some(broker) => (broker.clone(), None),
+        None => {
+            let mut options = BrokerOptions::default();
+            options.listen = args.mqtt_listen.unwrap_or(options.listen);
+            let embedded = EmbeddedBroker::start(options)?;
+            (BrokerUrl::local(embedded.addr()), Some(embedded))
+        }
+    };
+    let nodes: Vec<NodeName> = (definition.layout.nodes.iter())
+        .map(|node| node.name.clone())
+        .collect();
+    let store = OpenStore::open(Setup {
+        definition: &definition,
+        nodes: &nodes,
+        journal: &args.journal,
+        broker: broker.clone(),
+        clock: live_store::wall_clock(),
+    })
+    .await?;
+    for input in enrolled {
+        store.tell(input).await;
+    }
+    let console = serving::console(listener, &args.console, store.views.clone(), stop.clone());
+    println!(
+        "{} is open: look at http://{at}, nodes connect to {broker} (Ctrl-C ends it)",
+        definition.name
+    );
+    let served = tokio::select! {
+        () = serving::stopped(stop) => Ok(()),
+        broken = store.broken() => broken,
+    };
+    let closed = store.close().await;
+    switch.send_replace(true);
+    console.await??;
+    closed?;
+    served
 }

@@ -4,30 +4,27 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, watch};
 
 use super::Failed;
-use super::console_feed::{self, Feed};
+use super::live_store::{OpenStore, Setup};
+use super::pace::{self, Pace};
 use super::serving::{self, ConsoleArgs};
 use super::verdict::Verdict;
 use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
-use crate::edge::gateway::Sandbox;
-use crate::edge::journal::Journal;
-use crate::edge::live::{self, Clock, LiveNode, LiveStore, Sensed, StoreParts};
-use crate::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, NodeLink, NodeOptions};
+use crate::edge::live::{self, Clock, LiveNode, Sensed};
+use crate::edge::mqtt::{BrokerUrl, NodeLink, NodeOptions};
 use crate::edge::outbox::Outbox;
-use crate::edge::shell::Shell;
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
 use crate::simulate::{self, Options};
 use crate::store::definition::{self, NANOSTORE, NANOSTORE_FILE};
 use crate::store::{Definition, NodeName};
-use crate::units::Timestamp;
 
 /// Records that wait for a node, at most; then the simulation waits.
 const RECORDS_MAX: usize = 64;
@@ -47,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "K", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
     shoppers: u32,
     /// How many times faster than life; 1, or 4 with --once
-    #[arg(long, value_name = "X", value_parser = speed)]
+    #[arg(long, value_name = "X", value_parser = pace::speed)]
     speed: Option<f64>,
     /// The store's definition; without it the NanoStore
     #[arg(long, value_name = "FILE.toml")]
@@ -60,13 +57,6 @@ pub struct Args {
     mqtt_listen: SocketAddr,
     #[command(flatten)]
     console: ConsoleArgs,
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(x) if (0.1..=100.0).contains(&x) => Ok(x),
-        _ => Err("a number from 0.1 to 100".to_owned()),
-    }
 }
 
 /// Runs the store until it is told to stop, or until everybody has left.
@@ -89,26 +79,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 Err(Failed.into())
             }
         }
-    }
-}
-
-/// A pace: event time runs `speed` times as fast as the wall's.
-#[derive(Clone, Copy)]
-struct Pace {
-    from: Timestamp,
-    started: Instant,
-    speed: f64,
-}
-
-impl Pace {
-    fn event_now(&self) -> Timestamp {
-        self.from
-            .plus_seconds(self.started.elapsed().as_secs_f64() * self.speed)
-    }
-
-    /// When event time will be `at`.
-    fn instant(&self, at: Timestamp) -> Instant {
-        self.started + Duration::from_secs_f64((at.seconds_since(self.from) / self.speed).max(0.0))
     }
 }
 
@@ -137,23 +107,26 @@ async fn open(
     let url = BrokerUrl::local(broker.addr());
 
     let speed = args.speed.unwrap_or(if args.once { 4.0 } else { 1.0 });
-    let pace = Pace {
-        from: live::wall_now(),
-        started: Instant::now(),
-        speed,
-    };
+    let start = live::wall_now();
+    let pace = Pace::starting(start, speed);
     let options = Options {
         shoppers: args.once.then_some(args.shoppers),
-        start: pace.from,
+        start,
         ..Options::default()
     };
     let mut simulation = simulate::Store::new(&definition, args.seed, options);
-    let Feed {
-        observer,
-        watcher,
-        views,
-    } = console_feed::feed(&definition, Arc::new(move || pace.event_now()));
-    let store = start_store(&folder, &definition, &simulation, &url, observer, watcher).await?;
+    let store = OpenStore::open(Setup {
+        definition: &definition,
+        nodes: &simulation.nodes(),
+        journal: &folder.join("journal.sqlite"),
+        broker: url.clone(),
+        clock: Arc::new(move || pace.event_now()),
+    })
+    .await?;
+    for (device, key) in simulation.devices() {
+        let (device, key) = (device.clone(), key.clone());
+        store.tell(Input::DeviceEnrolled { device, key }).await;
+    }
     let mut inlets = BTreeMap::new();
     let mut nodes = Vec::new();
     for name in simulation.nodes() {
@@ -162,66 +135,36 @@ async fn open(
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
-    let console = serving::console(listener, &args.console, views, stop.clone());
+    let console = serving::console(listener, &args.console, store.views.clone(), stop.clone());
     println!(
         "{} is open: look at http://{at} (Ctrl-C ends it)",
         definition.name
     );
 
-    let told_to_stop = play(&mut simulation, pace, inlets, &store, stop).await?;
+    let cut_short = play(&mut simulation, pace, inlets, &store, stop).await;
+    if store.has_stopped() {
+        // Nobody commits any more what the nodes hold; closing the store says why.
+        store.close().await?;
+        return Err(anyhow!("the store has stopped"));
+    }
     for node in nodes {
         let link = node.await??;
-        if !told_to_stop {
+        if !cut_short {
             link.drained(PATIENCE).await?;
         }
         link.close(PATIENCE).await?;
     }
-    let verdict = if args.once && !told_to_stop {
+    let verdict = if args.once && !cut_short {
         store.tell(Input::EndOfRecording).await;
-        let shell = tokio::task::spawn_blocking(move || store.stop()).await??;
-        Some(Verdict::of(simulation.truth(), shell.core()))
+        let core = store.close().await?;
+        Some(Verdict::of(simulation.truth(), &core))
     } else {
-        tokio::task::spawn_blocking(move || store.stop()).await??;
+        store.close().await?;
         None
     };
     switch.send_replace(true);
     console.await??;
     Ok(verdict)
-}
-
-/// Starts the coordinator's side: journal, sandbox, link, and the simulated phones.
-async fn start_store(
-    folder: &Path,
-    definition: &Arc<Definition>,
-    simulation: &simulate::Store,
-    url: &BrokerUrl,
-    observer: crate::edge::shell::Observer,
-    watcher: live::Watcher,
-) -> anyhow::Result<LiveStore> {
-    let gateway = Box::new(Sandbox::open(&folder.join("sandbox.sqlite"))?);
-    let journal = Journal::open(&folder.join("journal.sqlite"), definition)?;
-    let (mut shell, owed) = Shell::open(journal, definition, &simulation.nodes(), gateway)?;
-    shell.observe(observer);
-    let options = CoordinatorOptions::new(url.clone(), definition.id.as_str());
-    let (link, deliveries) = CoordinatorLink::connect(options).await?;
-    let parts = StoreParts {
-        shell,
-        link: Arc::new(link),
-        deliveries,
-        owed,
-        ticks: true,
-        watcher,
-    };
-    let store = LiveStore::start(tokio::runtime::Handle::current(), parts)?;
-    for (device, key) in simulation.devices() {
-        store
-            .tell(Input::DeviceEnrolled {
-                device: device.clone(),
-                key: key.clone(),
-            })
-            .await;
-    }
-    Ok(store)
 }
 
 async fn start_node(
@@ -243,32 +186,38 @@ async fn start_node(
     ))
 }
 
-/// Lets the simulation run at its pace. True if it was told to stop.
+/// Lets the simulation run at its pace. True if it was cut short: told to stop, or the store or a node has ended.
 async fn play(
     simulation: &mut simulate::Store,
     pace: Pace,
     inlets: BTreeMap<NodeName, mpsc::Sender<Sensed>>,
-    store: &LiveStore,
+    store: &OpenStore,
     mut stop: watch::Receiver<bool>,
-) -> anyhow::Result<bool> {
+) -> bool {
     while let Some(chunk) = simulation.next_chunk() {
-        let until = chunk.iter().map(Record::at).max().unwrap_or(pace.from);
+        let Some(until) = chunk.iter().map(Record::at).max() else {
+            continue;
+        };
         tokio::select! {
             () = tokio::time::sleep_until(pace.instant(until).into()) => {}
-            _ = stop.wait_for(|stop| *stop) => return Ok(true),
+            _ = stop.wait_for(|stop| *stop) => return true,
         }
         if store.has_stopped() {
-            anyhow::bail!("the store has stopped; its log says why");
+            return true;
         }
         // A node that has ended says why when it is joined.
         for record in chunk {
-            if let Some(inlet) = inlets.get(record.node()) {
-                let _ = inlet.send(Sensed::Record(record)).await;
+            if let Some(inlet) = inlets.get(record.node())
+                && inlet.send(Sensed::Record(record)).await.is_err()
+            {
+                return true;
             }
         }
         for inlet in inlets.values() {
-            let _ = inlet.send(Sensed::Nothing(until)).await;
+            if inlet.send(Sensed::Nothing(until)).await.is_err() {
+                return true;
+            }
         }
     }
-    Ok(false)
+    false
 }

@@ -1,10 +1,338 @@
-//! `stroll node`
+//! `stroll node`: one node of a store, as a process of its own.
 
-/// To be written.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+
+use super::pace::{self, Pace};
+use super::serving;
+use crate::edge::definition_file;
+use crate::edge::live::{Clock, LiveNode, Sensed};
+use crate::edge::mqtt::{BrokerUrl, LinkError, LinkState, NodeLink, NodeOptions};
+use crate::edge::outbox::{Outbox, OutboxOptions};
+use crate::edge::playback;
+use crate::edge::recording::{self, OpenOptions};
+use crate::observation::Observation;
+use crate::recording::{Record, Recording};
+use crate::sensing::node::NodeSensor;
+use crate::store::{Definition, NodeName};
+use crate::units::Timestamp;
+
+/// The coordinator may take so long to commit anything more of what waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A node that is told to stop gives the coordinator so long; the rest stays in the outbox.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Run one node of a store on the sensor data of a recording (real sensors come later)
+///
+/// Event time is the recorded one, so that a store whose nodes all play a recording prints the receipts that `stroll
+/// replay` prints. Start them all within the store's node_silent_s. At the end of the recording each node promises
+/// the time after which nobody can be inside any more and no review is open; then it stays on the line, as a real
+/// node does, until Ctrl-C or SIGTERM.
+///
+/// The outbox is named after the recording: started again with the same outbox the node goes on where it was, and
+/// a recording counts once in a journal however often it is played.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The store's definition
+    #[arg(long, value_name = "FILE.toml")]
+    store: PathBuf,
+    /// Which of the store's nodes this is
+    #[arg(long, value_name = "NODE")]
+    name: String,
+    /// The store's MQTT broker
+    #[arg(long, value_name = "mqtt://HOST:PORT")]
+    broker: BrokerUrl,
+    /// Where what the coordinator has not committed yet is kept, made if there is none
+    #[arg(long, value_name = "FILE")]
+    outbox: PathBuf,
+    /// Play this node's part of a recording
+    #[arg(
+        long,
+        value_name = "RECORDING",
+        required_unless_present = "deliver_only"
+    )]
+    from: Option<PathBuf>,
+    /// How many times faster than life the recording is played
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = pace::speed)]
+    speed: f64,
+    /// Play the recording without waiting
+    #[arg(long, conflicts_with = "speed")]
+    as_fast_as_possible: bool,
+    /// End when the recording is over and everything is committed
+    #[arg(long)]
+    once: bool,
+    /// Play nothing: end when everything in the outbox is committed
+    #[arg(long, conflicts_with_all = ["from", "once", "as_fast_as_possible", "speed"])]
+    deliver_only: bool,
+}
 
-/// Runs it.
-pub fn run(_: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// Runs the node.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let definition = Arc::new(definition_file::load(&args.store)?.0);
+    let name = node_name(&args, &definition)?;
+    let part = match &args.from {
+        Some(path) => Some(Part::open(path, &definition, &name)?),
+        None => None,
+    };
+    let outbox = open_outbox(&args.outbox, &name, part.as_ref())?;
+    let (_switch, stop) = serving::stop_switch()?;
+    let runtime =
+        tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
+    runtime.block_on(async {
+        let options = NodeOptions::new(args.broker.clone(), definition.id.as_str());
+        match part {
+            None => deliver(NodeLink::connect(options, outbox).await?).await,
+            Some(part) => {
+                let start = part.taken_up(&outbox)?;
+                let link = NodeLink::connect(options, outbox).await?;
+                println!(
+                    "Node {name} is on the line at {} (Ctrl-C ends it)",
+                    args.broker
+                );
+                play(&args, part, start, link, stop).await
+            }
+        }
+    })
+}
+
+fn node_name(args: &Args, definition: &Definition) -> anyhow::Result<NodeName> {
+    let name = NodeName::from(args.name.as_str());
+    if definition.layout.node(&name).is_none() {
+        let known: Vec<&str> = (definition.layout.nodes.iter())
+            .map(|node| node.name.as_str())
+            .collect();
+        bail!(
+            "store {} has no node {name}; its nodes are {}",
+            definition.id,
+            known.join(", ")
+        );
+    }
+    Ok(name)
+}
+
+/// Opens the outbox of a part of a recording, or whatever outbox is there to be delivered.
+fn open_outbox(path: &Path, name: &NodeName, part: Option<&Part>) -> anyhow::Result<Outbox> {
+    let Some(part) = part else {
+        if !path.exists() {
+            bail!(
+                "{}: there is no such outbox to deliver from",
+                path.display()
+            );
+        }
+        return Ok(Outbox::open(path, name)?);
+    };
+    let id = playback::outbox_of(&part.recording, name);
+    let options = OutboxOptions {
+        id: Some(id.clone()),
+        ..OutboxOptions::default()
+    };
+    let outbox = Outbox::open_with(path, name, options)?;
+    if *outbox.id() != id {
+        bail!(
+            "{}: this outbox is not that of {}; deliver what it holds with --deliver-only, and play into a new file",
+            path.display(),
+            part.path.display()
+        );
+    }
+    Ok(outbox)
+}
+
+/// What a recording holds of one node.
+struct Part {
+    path: PathBuf,
+    recording: Recording,
+    name: NodeName,
+}
+
+/// Where in its part a node begins to play.
+struct Start {
+    sensor: NodeSensor,
+    /// The first record that is new.
+    next: usize,
+    /// All of it has been played, the end included.
+    over: bool,
+}
+
+impl Part {
+    fn open(path: &Path, definition: &Arc<Definition>, name: &NodeName) -> anyhow::Result<Self> {
+        let options = OpenOptions {
+            partial: false,
+            definition: Some(definition.clone()),
+        };
+        let recording = recording::open(path, &options)?;
+        if !recording.nodes.contains(name) {
+            let known: Vec<&str> = recording.nodes.iter().map(NodeName::as_str).collect();
+            bail!(
+                "{}: the recording holds nothing of node {name}; it holds {}",
+                path.display(),
+                known.join(", ")
+            );
+        }
+        Ok(Part {
+            path: path.to_owned(),
+            recording,
+            name: name.clone(),
+        })
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        let mine = |record: &&Record| *record.node() == self.name;
+        self.recording.records.iter().filter(mine)
+    }
+
+    /// From when to when the recording lasts, all nodes together.
+    fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let records = &self.recording.records;
+        Some((records.first()?.at(), records.last()?.at()))
+    }
+
+    /// When nobody can be inside any more and no review is open, which is what a replay assumes at the end, too.
+    fn horizon(&self, end: Timestamp) -> Timestamp {
+        let policy = &self.recording.definition.policy;
+        end.plus_seconds(policy.track_lost_s.max(policy.review_deadline_s) + 1.0)
+    }
+
+    /// Senses again what an earlier run has stamped: the same records give the same observations.
+    fn taken_up(&self, outbox: &Outbox) -> anyhow::Result<Start> {
+        let mut sensor = NodeSensor::new(self.recording.definition.clone());
+        let stamped = outbox.last_sequence();
+        let mut seen = Vec::new();
+        let mut sensed = 0;
+        let mut next = 0;
+        for record in self.records() {
+            if sensed == stamped {
+                break;
+            }
+            seen.clear();
+            sensor.push(record, &mut seen);
+            sensed += seen.len() as u64;
+            next += 1;
+        }
+        let over = sensed < stamped;
+        if over {
+            seen.clear();
+            sensor.finish(&mut seen);
+            sensed += seen.len() as u64;
+        }
+        if sensed != stamped || !self.ends_with(outbox, seen.last())? {
+            bail!(
+                "{}: another version of stroll has played the recording into this outbox; deliver what it holds with --deliver-only",
+                self.path.display()
+            );
+        }
+        Ok(Start { sensor, next, over })
+    }
+
+    /// Whether `last` is what the outbox ends with, as far as it still knows.
+    fn ends_with(&self, outbox: &Outbox, last: Option<&Observation>) -> anyhow::Result<bool> {
+        let kept = outbox.pending(outbox.last_sequence().saturating_sub(1), 1)?;
+        Ok(kept
+            .first()
+            .is_none_or(|kept| Some(&kept.observation) == last))
+    }
+}
+
+/// Waits until event time has come to `at`. False if the node is to stop.
+async fn wait(pace: Option<&Pace>, at: Timestamp, stop: &mut watch::Receiver<bool>) -> bool {
+    match pace {
+        None => !*stop.borrow(),
+        Some(pace) => tokio::select! {
+            () = tokio::time::sleep_until(pace.instant(at).into()) => true,
+            _ = stop.wait_for(|stop| *stop) => false,
+        },
+    }
+}
+
+/// Plays what is new of the recording, and then stays or ends.
+async fn play(
+    args: &Args,
+    part: Part,
+    start: Start,
+    link: NodeLink,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let Start { sensor, next, over } = start;
+    let mut node = LiveNode::new(sensor, link, Clock::new()?);
+    let Some((first_at, end_at)) = part.span() else {
+        bail!("{}: the recording holds no records", part.path.display());
+    };
+    let mut now = if over {
+        end_at
+    } else {
+        let next_at = part.records().nth(next).map_or(end_at, Record::at);
+        if next == 0 { first_at } else { next_at }
+    };
+    let pace = (!args.as_fast_as_possible).then(|| Pace::starting(now, args.speed));
+    let mut records = part.records().skip(next);
+    while !over {
+        let record = records.next();
+        let until = record.map_or(end_at, Record::at);
+        while until.seconds_since(now) > NodeSensor::PROMISE_S {
+            now = now.plus_seconds(NodeSensor::PROMISE_S);
+            if !wait(pace.as_ref(), now, &mut stop).await {
+                return farewell(node.into_link()).await;
+            }
+            // A record of that very moment may still come.
+            node.take(&Sensed::Nothing(Timestamp(now.0 - 1))).await?;
+        }
+        now = now.max(until);
+        if !wait(pace.as_ref(), now, &mut stop).await {
+            return farewell(node.into_link()).await;
+        }
+        match record {
+            Some(record) => node.take(&Sensed::Record(record.clone())).await?,
+            None => break,
+        }
+    }
+    let link = if over {
+        node.into_link()
+    } else {
+        node.finish(end_at).await?
+    };
+    link.watermark(part.horizon(end_at), Vec::new());
+    if args.once {
+        return deliver(link).await;
+    }
+    println!("Node {} has played its part", part.name);
+    stay(link, stop).await
+}
+
+/// Waits until everything is committed, as long as that goes on, and says goodbye.
+async fn deliver(link: NodeLink) -> anyhow::Result<()> {
+    let mut left_before = u64::MAX;
+    loop {
+        match link.drained(PATIENCE).await {
+            Ok(()) => break,
+            Err(LinkError::NotCommitted { left, .. }) if left < left_before => left_before = left,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(link.close(PATIENCE).await?)
+}
+
+/// Stays on the line until told to stop; the link repeats the last promise.
+async fn stay(link: NodeLink, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut state = link.state();
+    tokio::select! {
+        () = serving::stopped(stop) => farewell(link).await,
+        _ = state.wait_for(|state| matches!(state, LinkState::Ended { .. })) => {
+            // A link that has ended says why.
+            Ok(link.close(FAREWELL).await?)
+        }
+    }
+}
+
+/// Ends as told. What is not committed yet is no failure: it stays in the outbox for the next start.
+async fn farewell(link: NodeLink) -> anyhow::Result<()> {
+    match link.close(FAREWELL).await {
+        Err(error @ LinkError::NotCommitted { .. }) => {
+            eprintln!("stroll: {error}");
+            Ok(())
+        }
+        closed => Ok(closed?),
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use base64::Engine;
 
+use super::live_store::sandbox_beside;
 use crate::coordinator::{Coordinator, Input};
 use crate::edge::gateway::Sandbox;
 use crate::edge::journal::Journal;
@@ -47,7 +48,7 @@ pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Shell<
     let path = journal.path();
     let definition = &recording.definition;
     let sandbox = match journal {
-        JournalAt::File(path) => Sandbox::open(&path.with_extension("sandbox.sqlite"))?,
+        JournalAt::File(path) => Sandbox::open(&sandbox_beside(path))?,
         // Nobody will ask it again after the command has ended.
         JournalAt::Temporary(_) => Sandbox::in_memory()?,
     };
@@ -67,7 +68,8 @@ pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Shell<
     Ok(shell)
 }
 
-fn devices(recording: &Recording) -> anyhow::Result<Vec<Input>> {
+/// The enrolments of a recording's simulated phones.
+pub fn devices(recording: &Recording) -> anyhow::Result<Vec<Input>> {
     let devices = recording.truth.iter().flat_map(|t| &t.devices);
     devices
         .map(|d| {

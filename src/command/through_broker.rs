@@ -22,6 +22,8 @@ use crate::units::Timestamp;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Records that wait for a node; then the reader waits.
 const RECORDS_MAX: usize = 256;
+/// How long the broker is tried: somebody is waiting, and it should be there already.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Plays a recording through `broker`, as fast as it goes.
 pub fn replay(
@@ -35,7 +37,10 @@ pub fn replay(
     runtime.block_on(async {
         // A store of its own on the broker, so that a live one of the same name hears nothing of it.
         let name = format!("{}-replay-{}", recording.definition.id, std::process::id());
-        let options = CoordinatorOptions::new(broker.clone(), name.as_str());
+        let options = CoordinatorOptions {
+            patience: CONNECT_PATIENCE,
+            ..CoordinatorOptions::new(broker.clone(), name.as_str())
+        };
         let (link, deliveries) = CoordinatorLink::connect(options).await?;
         let link = Arc::new(link);
         let parts = StoreParts {
@@ -47,9 +52,14 @@ pub fn replay(
             watcher: Box::new(|_, _, _| {}),
         };
         let live = LiveStore::start(tokio::runtime::Handle::current(), parts)?;
-        publish(recording, &name, broker).await?;
-        live.tell(Input::EndOfRecording).await;
-        Ok(tokio::task::spawn_blocking(move || live.stop()).await??)
+        let published = publish(recording, &name, broker).await;
+        if published.is_ok() {
+            live.tell(Input::EndOfRecording).await;
+        }
+        // A store that has stopped by itself says why here, and that is why the nodes were not heard.
+        let shell = tokio::task::spawn_blocking(move || live.stop()).await??;
+        published?;
+        Ok(shell)
     })
 }
 
@@ -72,7 +82,11 @@ async fn publish(recording: &Recording, store: &str, broker: BrokerUrl) -> anyho
                 ..OutboxOptions::default()
             },
         )?;
-        let link = NodeLink::connect(NodeOptions::new(broker.clone(), store), outbox).await?;
+        let options = NodeOptions {
+            patience: CONNECT_PATIENCE,
+            ..NodeOptions::new(broker.clone(), store)
+        };
+        let link = NodeLink::connect(options, outbox).await?;
         let clock = Clock {
             boot: "replay".to_owned(),
             started: Instant::now(),

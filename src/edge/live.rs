@@ -71,6 +71,11 @@ impl LiveStore {
         self.thread.is_finished()
     }
 
+    /// Resolves when the store has stopped by itself.
+    pub async fn stopped(&self) {
+        self.told.closed().await;
+    }
+
     /// Ends the store after what it was told so far, and gives it back.
     pub fn stop(self) -> Result<Shell<Coordinator>, ShellError> {
         drop(self.told);
@@ -89,11 +94,16 @@ fn run_store(
     say(&parts.link, &parts.owed);
     let mut ticked = Instant::now();
     let mut open = true;
+    // A link that has ended delivers nothing more; whoever owns it sees that, and the store serves on until then.
+    let mut linked = true;
     while open {
         let mut inputs = Vec::new();
         runtime.block_on(async {
             tokio::select! {
-                delivery = parts.deliveries.recv() => inputs.extend(delivery.and_then(heard)),
+                delivery = parts.deliveries.recv(), if linked => match delivery {
+                    Some(delivery) => inputs.extend(heard(delivery)),
+                    None => linked = false,
+                },
                 input = told.recv() => match input {
                     Some(input) => inputs.push(input),
                     None => open = false,
@@ -195,6 +205,11 @@ impl LiveNode {
         }
     }
 
+    /// Its link, and nothing of what is still open: the records will go on another time.
+    pub fn into_link(self) -> NodeLink {
+        self.link
+    }
+
     /// Takes what the sensors say next.
     pub async fn take(&mut self, sensed: &Sensed) -> Result<(), LinkError> {
         let mut seen = Vec::new();
@@ -210,15 +225,28 @@ impl LiveNode {
         if !seen.is_empty() {
             self.link.append(self.clock.at(at), seen).await?;
         }
-        if self
-            .promised_at
-            .is_none_or(|last| at.seconds_since(last) >= NodeSensor::PROMISE_S)
-        {
+        self.promise(at);
+        Ok(())
+    }
+
+    /// Promises what the sensors give, unless that was done a moment ago.
+    fn promise(&mut self, at: Timestamp) {
+        let is_due = |last| at.seconds_since(last) >= NodeSensor::PROMISE_S;
+        if self.promised_at.is_none_or(is_due) {
             self.promised_at = Some(at);
             let (promised, open) = self.sensor.promise(at);
             self.link.watermark(promised, open);
         }
-        Ok(())
+    }
+
+    /// The records are over at `now`: says what was still open.
+    pub async fn finish(mut self, now: Timestamp) -> Result<NodeLink, LinkError> {
+        let mut seen = Vec::new();
+        self.sensor.finish(&mut seen);
+        if !seen.is_empty() {
+            self.link.append(self.clock.at(now), seen).await?;
+        }
+        Ok(self.link)
     }
 
     /// Takes what the sensors say until they end, then says what was still open.
@@ -226,11 +254,7 @@ impl LiveNode {
         while let Some(next) = sensed.recv().await {
             self.take(&next).await?;
         }
-        let mut seen = Vec::new();
-        self.sensor.finish(&mut seen);
-        if let (Some(at), false) = (self.last_at, seen.is_empty()) {
-            self.link.append(self.clock.at(at), seen).await?;
-        }
-        Ok(self.link)
+        let now = self.last_at.unwrap_or_default();
+        self.finish(now).await
     }
 }

@@ -243,18 +243,13 @@ pub fn commits(effects: &[Effect]) -> BTreeMap<(NodeName, OutboxId), u64> {
     last
 }
 
-/// The outbox of a recording's node, named after the recording: played again, it stamps the same.
+/// The outbox of a recording's node, named after the recording (its store, and when each of its records is from):
+/// played again, it stamps the same.
 pub fn outbox_of(recording: &Recording, node: &NodeName) -> OutboxId {
     let mut hash = Sha256::new();
     hash.update(recording.definition.hash.as_bytes());
     hash.update(node.as_str().as_bytes());
-    hash.update((recording.records.len() as u64).to_be_bytes());
-    for record in recording
-        .records
-        .first()
-        .into_iter()
-        .chain(recording.records.last())
-    {
+    for record in &recording.records {
         hash.update(record.at().0.to_be_bytes());
     }
     let id: String = hash

@@ -72,6 +72,14 @@ impl Journal {
         }
     }
 
+    /// How many observations it holds.
+    pub fn observation_count(&self) -> Result<u64, JournalError> {
+        self.connection
+            .query_row(sql::COUNT_OBSERVATIONS, [], |row| row.get::<_, i64>(0))
+            .map(i64::cast_unsigned)
+            .map_err(|source| self.error("reading table observation", source))
+    }
+
     /// The observations that ended after a time, in the order in which they were accepted: after a restart, those
     /// beyond the last [`Decision::FrontierAdvanced`] have not been decided yet.
     pub fn observations_ending_after(

@@ -85,6 +85,7 @@ pub const INSERT_OBSERVATION: &str = "
 pub const SELECT_OBSERVATIONS: &str = "
     SELECT accepted, node, outbox, sequence, payload FROM observation
     WHERE accepted > ?1 AND +end_us > ?2 ORDER BY accepted LIMIT ?3";
+pub const COUNT_OBSERVATIONS: &str = "SELECT count(*) FROM observation";
 /// The order number before that of the first observation that ended after a time. The `+` keeps SQLite from walking
 /// the whole table in its order instead of using the index.
 pub const SELECT_BEFORE_FIRST_ENDING_AFTER: &str =

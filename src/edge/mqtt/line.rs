@@ -101,6 +101,8 @@ pub(super) struct Line {
     out: Out,
     eventloop: EventLoop,
     state: watch::Sender<LinkState>,
+    /// The first connection has been made.
+    was_up: bool,
 }
 
 impl Line {
@@ -140,6 +142,7 @@ impl Line {
             },
             eventloop,
             state: watch::Sender::new(LinkState::Connecting),
+            was_up: false,
         }
     }
 
@@ -222,6 +225,7 @@ impl Line {
                     self.client_id,
                     self.broker
                 );
+                self.was_up = true;
                 self.state.send_replace(LinkState::Up);
             }
             Packet::PubAck(_) => {
@@ -256,11 +260,17 @@ impl Line {
         let (reason, refused) = reason(error);
         // Without random numbers the waits are merely regular.
         let retry_in = backoff.next(Instant::now(), getrandom::u32().unwrap_or(0));
-        tracing::warn!(
+        let text = format!(
             "broker {} cannot be reached: {reason}; trying again in {:.1} s",
             self.broker,
             retry_in.as_secs_f32()
         );
+        if self.was_up {
+            tracing::warn!("{text}");
+        } else {
+            // Whoever waits for the first connection is told by the error that it ends in.
+            tracing::info!("{text}");
+        }
         self.state.send_replace(LinkState::Down {
             reason,
             retry_in,
