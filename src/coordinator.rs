@@ -4,28 +4,27 @@
 //! writes the journal entries of a batch of outputs before it performs the batch's effects.
 //!
 //! Observations wait in [`intake`] until every node has promised the time at which they are due, and are then decided
-//! one after another in event time ([`deciding`], and [`gate`] for who comes and goes); a cart is settled when every
-//! node that matters has passed the exit ([`settlement`]). [`state`] is the fold of the decisions.
+//! one after another in event time ([`deciding`]); a cart is settled when every node that matters has passed the
+//! exit ([`settlement`]). [`state`] is the fold of the decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
-use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Session, SessionId};
 use crate::checkout::tracks::Tracks;
 use crate::observation::{
-    Committed, DeviceId, GateEvent, Item, NodeState, NodeStatus, Observation, Stamp, Stamped,
-    TrackId, Watermark,
+    Committed, DeviceId, Item, NodeState, NodeStatus, Observation, Stamp, Stamped, TrackId,
+    Watermark,
 };
 use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
 
 mod deciding;
-mod gate;
 mod intake;
+mod restoring;
 mod settlement;
 mod state;
 #[cfg(test)]
@@ -116,19 +115,6 @@ struct Visit {
     near: BTreeSet<ShelfId>,
 }
 
-/// What the journal tells beside the state that its decisions give.
-#[derive(Debug, Default)]
-struct Restored {
-    /// The shelves' changes that are decided already.
-    changes: BTreeSet<Stamp>,
-    /// Tracks of sessions that are closed.
-    left: BTreeSet<TrackId>,
-    /// When somebody passed in, as far as that is decided.
-    passes: Vec<Timestamp>,
-    /// When which session's track was bound.
-    bound: BTreeMap<Timestamp, SessionId>,
-}
-
 /// The pure core.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -146,8 +132,8 @@ pub struct Coordinator {
     gateless: bool,
     /// Settled sessions whose hold is being released: asked once.
     asked_to_void: BTreeSet<SessionId>,
-    /// Between a restart and [`Coordinator::resume`]: what the journal tells beside the decisions' state.
-    restored: Restored,
+    /// What the journal has said so far, during a restart.
+    restored: restoring::Restored,
     started_at: Option<Timestamp>,
 }
 
@@ -168,119 +154,10 @@ impl Coordinator {
             unbound: BTreeMap::new(),
             gateless,
             asked_to_void: BTreeSet::new(),
-            restored: Restored::default(),
+            restored: restoring::Restored::default(),
             started_at: None,
             definition,
         }
-    }
-
-    /// Applies a decision of the journal after a restart. All decisions come first, in their order, then
-    /// [`Coordinator::restore_observation`] for each accepted observation, then [`Coordinator::resume`].
-    pub fn restore_decision(&mut self, decision: &Decision) {
-        self.state.apply(decision);
-        match decision {
-            Decision::Quarantined { stamp, .. } => {
-                self.intake.note(stamp);
-            }
-            Decision::Attributed(attributed) => {
-                self.restored.changes.insert(attributed.change.clone());
-            }
-            Decision::PaymentRequested {
-                session,
-                request: PaymentRequest::Void { .. },
-                ..
-            } => {
-                self.asked_to_void.insert(session.clone());
-            }
-            Decision::ReceiptIssued { receipt } => {
-                self.asked_to_void.remove(&receipt.session);
-                self.restored.left.extend(receipt.track.clone());
-            }
-            Decision::TrackBound { session, at, .. } => {
-                self.restored.bound.insert(*at, session.clone());
-            }
-            Decision::SessionOpened { .. }
-            | Decision::EntryRefused { .. }
-            | Decision::ReviewClosed { .. }
-            | Decision::LinesDropped { .. }
-            | Decision::SessionExited { .. }
-            | Decision::CartDrafted { .. }
-            | Decision::Settled { .. }
-            | Decision::PaymentRequested { .. }
-            | Decision::PaymentDecided { .. }
-            | Decision::NodeSilent { .. }
-            | Decision::NodeBack { .. }
-            | Decision::Gap { .. }
-            | Decision::FrontierAdvanced { .. } => {}
-        }
-    }
-
-    /// Takes back an accepted observation of the journal: what is decided is not decided again, the rest waits.
-    pub fn restore_observation(&mut self, stamped: Arc<Stamped>) {
-        if !self.intake.note(&stamped.stamp) {
-            return;
-        }
-        let due = intake::due_at(&stamped.observation);
-        let decided = match &stamped.observation {
-            Observation::Shelf(_) => self.restored.changes.contains(&stamped.stamp),
-            Observation::Body(segment) => {
-                self.tracks.insert(segment);
-                let has_left = self.restored.left.contains(&segment.track)
-                    && !self.state.by_track.contains_key(&segment.track);
-                if due <= self.state.frontier && !has_left {
-                    self.visited(segment);
-                }
-                due <= self.state.frontier
-            }
-            Observation::Gate(gate) => {
-                if due <= self.state.frontier {
-                    match &gate.event {
-                        GateEvent::CodeShown { code } => {
-                            let code = EntryCode::parse(code).ok();
-                            self.used_codes.extend(code.map(|c| (c.step, c.device)));
-                        }
-                        GateEvent::PassedIn => self.restored.passes.push(gate.at),
-                        GateEvent::PassedOut => {}
-                    }
-                }
-                due <= self.state.frontier
-            }
-        };
-        if !decided {
-            self.intake.wait(stamped);
-        }
-    }
-
-    /// Takes back an enrolled phone after a restart.
-    pub fn restore_device(&mut self, device: DeviceId, key: Vec<u8>, revoked: bool) {
-        if !revoked {
-            self.devices.insert(device, key);
-        }
-    }
-
-    /// After a restart: asks again what had no answer, under the same keys, and tells nodes what is durable.
-    pub fn resume(&mut self, out: &mut Vec<Output>) {
-        self.unbound = self.unbound_again();
-        for session in self
-            .state
-            .active
-            .iter()
-            .filter_map(|id| self.state.sessions.get(id))
-        {
-            if let Some((key, request)) = session.payment.unanswered() {
-                let pay = Effect::Pay {
-                    session: session.id.clone(),
-                    key: key.clone(),
-                    request: request.clone(),
-                };
-                out.push(Output::Effect(pay));
-            }
-        }
-        out.extend(
-            self.intake
-                .outboxes()
-                .map(|(node, outbox, sequence)| commit(node, outbox, sequence)),
-        );
     }
 
     /// Takes one input at wall time `now`; what follows is added to `out`, in order.
@@ -297,17 +174,23 @@ impl Coordinator {
                         },
                         out,
                     );
-                    self.intake.settle_promises();
+                    self.intake.settle_promises(now);
                 }
                 self.acknowledge(&stamp, out);
             }
             Input::Watermark(watermark) => {
-                self.hear(&watermark.node, now, out);
-                self.intake.promised(watermark);
+                let node = watermark.node.clone();
+                self.intake.heard(&node, now);
+                if self.intake.promised(watermark, now) {
+                    self.welcome(&node, now, out);
+                }
                 self.advance(out);
             }
             Input::Status(status) => match status.state {
-                NodeState::Online => self.hear(&status.node, now, out),
+                NodeState::Online => {
+                    self.intake.heard(&status.node, now);
+                    self.welcome(&status.node, now, out);
+                }
                 // The limit on silence decides, so that a short reconnection harms nobody.
                 NodeState::Offline => {}
             },
@@ -368,11 +251,12 @@ impl Coordinator {
 
     fn observe(&mut self, stamped: Arc<Stamped>, now: Timestamp, out: &mut Vec<Output>) {
         let stamp = stamped.stamp.clone();
-        self.hear(&stamp.node, now, out);
+        self.intake.heard(&stamp.node, now);
         if self.intake.note(&stamp) {
+            self.welcome(&stamp.node, now, out);
             out.push(Output::Accept(stamped.clone()));
             self.take_in(stamped);
-            self.intake.settle_promises();
+            self.intake.settle_promises(now);
             self.advance(out);
         }
         self.acknowledge(&stamp, out);
@@ -418,9 +302,10 @@ impl Coordinator {
         items.into_iter().map(known).collect()
     }
 
-    fn hear(&mut self, node: &NodeName, now: Timestamp, out: &mut Vec<Output>) {
-        self.intake.heard(node, now);
+    /// A node that was silent gets on again.
+    fn welcome(&mut self, node: &NodeName, now: Timestamp, out: &mut Vec<Output>) {
         if self.state.silent.contains_key(node) {
+            self.intake.is_back(node, now);
             self.decide(
                 Decision::NodeBack {
                     node: node.clone(),
@@ -431,12 +316,13 @@ impl Coordinator {
         }
     }
 
-    /// Declares nodes silent that have not been heard of for too long.
+    /// Declares nodes silent whose promises have not moved on for too long. That they still talk does not help: a
+    /// camera that sees nothing any more, or a node whose observations do not come through, would hold the store up.
     fn look_for_silence(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let limit_s = self.definition.policy.node_silent_s;
-        let since = |heard: Option<Timestamp>| heard.or(self.started_at).unwrap_or(now);
-        let silent: Vec<(NodeName, Timestamp)> = (self.intake.nodes())
-            .map(|(node, heard, _)| (node.clone(), since(heard)))
+        let since = |moved: Option<Timestamp>| moved.or(self.started_at).unwrap_or(now);
+        let silent: Vec<(NodeName, Timestamp)> = (self.intake.moved())
+            .map(|(node, moved)| (node.clone(), since(moved)))
             .filter(|(node, at)| {
                 now.seconds_since(*at) > limit_s && !self.state.silent.contains_key(node)
             })

@@ -78,6 +78,8 @@
 //! - **hold, capture, void, refund**: an amount authorised, taken, released, given back.
 //! - **settlement**: the moment from which a cart does not change any more.
 
+#![cfg_attr(test, allow(clippy::too_many_lines, reason = "the tests are tables"))]
+
 pub mod checkout;
 pub mod command;
 pub mod console;

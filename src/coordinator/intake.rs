@@ -50,6 +50,8 @@ struct Received {
 struct Heard {
     /// Wall time of the last sign of life.
     at: Option<Timestamp>,
+    /// Wall time at which its promise last moved on, or at which it came back from silence.
+    moved_at: Option<Timestamp>,
     /// What it promises, as far as everything before the promise has arrived.
     promise: Option<Watermark>,
     /// Promises that wait for observations still under way, oldest first.
@@ -135,20 +137,36 @@ impl Intake {
         }
     }
 
-    /// Takes a promise; it counts once all observations before it have arrived.
-    pub fn promised(&mut self, watermark: Watermark) {
+    /// Waits as long for a node that is back as for one that has just moved on.
+    pub fn is_back(&mut self, node: &NodeName, now: Timestamp) {
+        if let Some(heard) = self.nodes.get_mut(node) {
+            heard.moved_at = Some(now);
+        }
+    }
+
+    /// Takes a promise at wall time `now`; it counts once all observations before it have arrived. True if it, or one
+    /// before it, counts from now on.
+    pub fn promised(&mut self, watermark: Watermark, now: Timestamp) -> bool {
         let node = self.nodes.get_mut(&watermark.node);
         if let Some(heard) = node.filter(|heard| !heard.is_stale(&watermark)) {
             if heard.waiting.len() == WAITING_MAX {
                 heard.waiting.pop_back();
             }
+            let node = watermark.node.clone();
             heard.waiting.push_back(watermark);
-            self.settle_promises();
+            let before = self.promise_of(&node);
+            self.settle_promises(now);
+            return self.promise_of(&node) > before;
         }
+        false
     }
 
-    /// Lets promises count whose observations have all arrived.
-    pub fn settle_promises(&mut self) {
+    fn promise_of(&self, node: &NodeName) -> Option<Timestamp> {
+        Some(self.nodes.get(node)?.promise.as_ref()?.at)
+    }
+
+    /// Lets promises count whose observations have all arrived by wall time `now`.
+    pub fn settle_promises(&mut self, now: Timestamp) {
         for (node, heard) in &mut self.nodes {
             let arrived = |w: &Watermark| {
                 let received = self.outboxes.get(&(node.clone(), w.outbox.clone()));
@@ -162,6 +180,9 @@ impl Intake {
             };
             // A promise is never taken back.
             let before = heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.at);
+            if promise.at > before {
+                heard.moved_at = Some(now);
+            }
             promise.at = promise.at.max(before);
             heard.promise = Some(promise);
         }
@@ -199,6 +220,11 @@ impl Intake {
         self.nodes
             .iter()
             .map(|(node, heard)| (node, heard.at, heard.promise.as_ref().map(|p| p.at)))
+    }
+
+    /// When each node's promise last moved on, wall time.
+    pub fn moved(&self) -> impl Iterator<Item = (&NodeName, Option<Timestamp>)> {
+        (self.nodes.iter()).map(|(node, heard)| (node, heard.moved_at))
     }
 
     /// When the next observation is due.
@@ -262,18 +288,18 @@ mod tests {
     fn a_promise_waits_for_what_came_before_it() {
         let mut intake = Intake::new(["n".into(), "m".into()]);
         let all = |_: &NodeName| false;
-        intake.promised(watermark(2, 100));
+        intake.promised(watermark(2, 100), Timestamp(0));
         assert_eq!(intake.promise(|n| n.as_str() == "m"), Timestamp::MIN);
         intake.note(&stamp(2));
         intake.note(&stamp(1));
-        intake.settle_promises();
+        intake.settle_promises(Timestamp(0));
         assert_eq!(intake.promise(|n| n.as_str() == "m"), Timestamp(100));
         assert_eq!(
             intake.promise(all),
             Timestamp::MIN,
             "the other node has promised nothing"
         );
-        intake.promised(watermark(0, 50));
+        intake.promised(watermark(0, 50), Timestamp(0));
         assert_eq!(
             intake.promise(|n| n.as_str() == "m"),
             Timestamp(100),
@@ -285,21 +311,21 @@ mod tests {
     fn promises_count_one_after_another_while_newer_ones_wait() {
         let mut intake = Intake::new(["n".into()]);
         let promise = |intake: &Intake| intake.promise(|_| false);
-        intake.promised(watermark(1, 10));
-        intake.promised(watermark(2, 20));
-        intake.promised(watermark(0, 5));
+        intake.promised(watermark(1, 10), Timestamp(0));
+        intake.promised(watermark(2, 20), Timestamp(0));
+        intake.promised(watermark(0, 5), Timestamp(0));
         intake.note(&stamp(1));
-        intake.settle_promises();
+        intake.settle_promises(Timestamp(0));
         assert_eq!(promise(&intake), Timestamp(10));
         for at in 21..2_000 {
-            intake.promised(watermark(3, at));
+            intake.promised(watermark(3, at), Timestamp(0));
         }
         assert_eq!(intake.nodes[&"n".into()].waiting.len(), WAITING_MAX);
         intake.note(&stamp(2));
-        intake.settle_promises();
+        intake.settle_promises(Timestamp(0));
         assert_eq!(promise(&intake), Timestamp(20));
         intake.note(&stamp(3));
-        intake.settle_promises();
+        intake.settle_promises(Timestamp(0));
         assert_eq!(promise(&intake), Timestamp(1_999));
     }
 

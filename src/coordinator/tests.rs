@@ -1,8 +1,7 @@
 //! What a store decides, as scripts of what it is told. See [`bench`] for the language.
 
-#![allow(clippy::too_many_lines, reason = "a table is as long as what it holds")]
-
 mod bench;
+mod properties;
 mod regressions;
 mod store;
 

@@ -357,7 +357,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "one table of measured figures")]
     fn the_model_matches_the_recording() {
         let seeds = [1, 2, 3, 4];
         let traces: Vec<Vec<f64>> = seeds.into_iter().flat_map(traces).collect();

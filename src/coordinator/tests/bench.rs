@@ -12,6 +12,7 @@
 //! | `1 in`, `1 out` | somebody passed the gate |
 //! | `9 mark`, `9 mark left`, `9 mark but left` | nodes promise that time |
 //! | `9 open left 1.1 8` | that node promises it with that shelf open since then |
+//! | `9 stuck left 2` | that node promises 2 s once more, when it is 9 |
 //! | `9 tick`, `9 end` | wall time went on; the recording is over |
 //! | `9 verdict ann cola*1`, `9 verdict nobody` | an operator decides the first open review |
 //! | `gateway slow`, `gateway answers`, `gateway declines capture` | how the gateway is from now on |
@@ -208,6 +209,7 @@ impl Bench {
             ["mark", "but", node] => self.mark(t, |n| n.as_str() != node),
             ["mark", node] => self.mark(t, |n| n.as_str() == node),
             ["open", node, shelf, since] => self.open(t, node, shelf, since.parse().unwrap()),
+            ["stuck", node, at] => self.promise(t, node.into(), at.parse().unwrap(), vec![]),
             ["tick"] => self.tell(Input::Tick, t),
             ["end"] => self.tell(Input::EndOfRecording, t),
             ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
@@ -272,20 +274,22 @@ impl Bench {
     }
 
     fn mark(&mut self, t: f64, which: impl Fn(&NodeName) -> bool) {
-        for node in self.nodes.clone().iter().filter(|n| which(n)) {
-            let sequence = self.sequences.get(node).copied().unwrap_or(0);
-            let watermark = store::watermark(node, sequence, store::at(t), vec![]);
-            self.tell(Input::Watermark(watermark), t);
+        for node in self.nodes.clone().into_iter().filter(which) {
+            self.promise(t, node, t, vec![]);
         }
     }
 
     fn open(&mut self, t: f64, node: &str, shelf: &str, since: f64) {
-        let sequence = self.sequences.get(&node.into()).copied().unwrap_or(0);
-        let open = vec![OpenInterval {
+        let open = OpenInterval {
             shelf: shelf.parse().unwrap(),
             since: store::at(since),
-        }];
-        let watermark = store::watermark(&node.into(), sequence, store::at(t), open);
+        };
+        self.promise(t, node.into(), t, vec![open]);
+    }
+
+    fn promise(&mut self, t: f64, node: NodeName, at: f64, open: Vec<OpenInterval>) {
+        let sequence = self.sequences.get(&node).copied().unwrap_or(0);
+        let watermark = store::watermark(&node, sequence, store::at(at), open);
         self.tell(Input::Watermark(watermark), t);
     }
 

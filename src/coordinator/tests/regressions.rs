@@ -163,3 +163,133 @@ fn poses_that_nobody_has_promised_yet_decide_nothing_at_the_gate() {
         format!("{came}\n2.4 mark\n= phone inside:\n2.8 see ann door 1\n5 mark\n= ann inside:");
     hold(GATED, &[("early", early), ("late", late)]);
 }
+
+#[test]
+fn a_restart_remembers_who_has_passed_the_gate() {
+    hold(
+        GATED,
+        &[
+            (
+                "a track that begins just after the passing",
+                "0 mark
+                 1 code phone
+                 2 in
+                 2.4 mark
+                 crash
+                 2.6 see ann door 1
+                 4 mark
+                 = ann inside:",
+            ),
+            (
+                "the next who passes is the next who was admitted",
+                "0 mark
+                 1 code phone
+                 2 in
+                 8 code tablet
+                 9 mark
+                 crash
+                 10 see bob door 1
+                 10.5 in
+                 12 mark
+                 = phone inside:
+                 = bob inside:",
+            ),
+            (
+                "who has been in the store for long is not who comes in",
+                "0 mark
+                 1 code phone
+                 1 see eve aisle 2
+                 2.9 mark
+                 crash
+                 4 in
+                 4.4 mark
+                 4.5 see eve door 1
+                 8 mark
+                 = phone inside:",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_code_that_was_refused_is_not_used_after_a_restart() {
+    hold(
+        GATED,
+        &[(
+            "somebody forged the phone's code",
+            "1 code phone forged
+             1 mark
+             crash
+             2 code phone
+             3 same-code
+             4 mark
+             = phone inside:
+             = refused: this code of device phone was used
+             = 1 sessions",
+        )],
+    );
+}
+
+#[test]
+fn a_restart_asks_the_gateway_again_under_the_same_key() {
+    let mut bench = Bench::new(store::definition(), GATELESS);
+    let wrong = bench.run(
+        "1 see ann 1.1.1
+         1.5 take 1.1.1 500
+         3 mark
+         gateway slow
+         30 mark
+         crash
+         crash
+         = ann settled: cola*1
+         gateway answers
+         = ann closed: cola*1, 1.50 eur captured",
+    );
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let captures: Vec<_> = bench.asked.iter().skip(1).collect();
+    assert_eq!(captures.len(), 3);
+    assert!(captures.iter().all(|asked| *asked == captures[0]));
+}
+
+#[test]
+fn a_node_that_talks_without_getting_on_is_silent() {
+    hold(
+        GATELESS,
+        &[(
+            "a camera that sees nothing any more",
+            "0 mark
+             1 see ann 1.1.1
+             1.5 take 1.1.1 500
+             2 mark
+             6 mark but ceiling
+             6 stuck ceiling 2
+             6 tick
+             8 stuck ceiling 2
+             8 tick
+             = ceiling is silent
+             8 stuck ceiling 2
+             = ceiling is silent
+             30 mark but ceiling
+             = ann draft: cola*1
+             30 mark
+             = ann closed: cola*1, 1.50 eur captured",
+        )],
+    );
+}
+
+#[test]
+fn what_is_remembered_of_passers_by_and_of_codes_is_bounded() {
+    let mut bench = Bench::new(store::definition(), GATED);
+    for minute in 0..30 {
+        let t = 60 * minute;
+        bench.run(&format!(
+            "{t} see passer-by-{minute} aisle 1
+             {t} code phone
+             {} mark",
+            t + 50
+        ));
+    }
+    assert_eq!(bench.core.state().sessions.len(), 30);
+    assert!(bench.core.visits.len() <= 2, "{:?}", bench.core.visits);
+    assert!(bench.core.used_codes.len() <= 2);
+}
