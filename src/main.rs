@@ -25,9 +25,23 @@ fn main() -> ExitCode {
         Err(error) => {
             // A command that has already said what is wrong ends quietly.
             if !error.is::<Failed>() {
-                eprintln!("stroll: {error:#}");
+                eprintln!("stroll: {}", sentence(&error));
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, each said once: some name their cause in their own words, and some repeat it.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    let mut last = said.clone();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) && !cause.contains(&last) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+        last = cause;
+    }
+    said
 }

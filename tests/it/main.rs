@@ -10,10 +10,12 @@
 
 mod architecture;
 mod broker;
+mod cli;
 mod console;
 mod corner;
 mod crash;
 mod definition;
+mod demo;
 mod expect;
 mod floors;
 mod journal;
@@ -21,5 +23,6 @@ mod messages;
 mod mosquitto;
 mod program;
 mod recording;
+mod replay;
 mod simulate;
 mod wire;

@@ -1,8 +1,8 @@
 //! The executable as a process of the test's own, and what the tests ask of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -44,33 +44,6 @@ pub fn replayed(args: &[&str]) -> String {
     assert!(output.status.success(), "{args:?}: {said}");
     assert_eq!(said, "", "{args:?}");
     text(&output.stdout).to_owned()
-}
-
-/// A loopback port that is free now.
-pub fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free loopback port")
-}
-
-/// The data folder that is shared beside the checkout; `None`, and a line that says so, where it is not. There a run
-/// with `CI=true` fails.
-pub fn shared() -> Option<PathBuf> {
-    let shared = std::env::var_os("STROLL_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-        PathBuf::from,
-    );
-    if shared.is_dir() {
-        return Some(shared);
-    }
-    assert_ne!(
-        std::env::var("CI").as_deref(),
-        Ok("true"),
-        "{} is missing",
-        shared.display()
-    );
-    println!("skipped: {} is missing", shared.display());
-    None
 }
 
 /// A running `stroll`, killed when it goes out of scope.
