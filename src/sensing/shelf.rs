@@ -247,8 +247,9 @@ impl ShelfSensor {
             0.5 * noise + 0.5 * settled_noise,
         );
         cell.quiet_since = now + 1 - tail.len() as u64;
+        let pressed = || press(&trace, before, TOUCH_MIN_G.max(6.0 * sigma));
         if steps.is_empty()
-            && let Some(block) = press(&trace, before, TOUCH_MIN_G.max(6.0 * sigma))
+            && let Some(block) = pressed()
         {
             self.pending.push(Pending {
                 cell: index,
