@@ -268,7 +268,8 @@ async fn play(
     };
     let pace = (!args.as_fast_as_possible).then(|| Pace::starting(now, args.speed));
     let mut records = part.records().skip(next);
-    while !over {
+    let mut playing = !over;
+    while playing {
         let record = records.next();
         let until = record.map_or(end_at, Record::at);
         while until.seconds_since(now) > NodeSensor::PROMISE_S {
@@ -285,7 +286,7 @@ async fn play(
         }
         match record {
             Some(record) => node.take(&Sensed::Record(record.clone())).await?,
-            None => break,
+            None => playing = false,
         }
     }
     let link = if over {
