@@ -11,12 +11,15 @@
 mod architecture;
 mod broker;
 mod console;
+mod corner;
+mod crash;
 mod definition;
 mod expect;
 mod floors;
 mod journal;
 mod messages;
 mod mosquitto;
+mod program;
 mod recording;
 mod simulate;
 mod wire;
