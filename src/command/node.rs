@@ -284,7 +284,8 @@ async fn play(
     };
     let mut node = LiveNode::new(sensor, link, Clock::new()?);
     let mut records = part.records().skip(next);
-    while !over {
+    let mut playing = !over;
+    while playing {
         let record = records.next();
         let until = record.map_or(end_at, Record::at);
         while until.seconds_since(now) > NodeSensor::PROMISE_S {
@@ -302,7 +303,7 @@ async fn play(
         }
         match record {
             Some(record) => node.take(&Sensed::Record(record.clone())).await?,
-            None => break,
+            None => playing = false,
         }
     }
     let link = if over {

@@ -199,3 +199,6 @@ impl GroupSensor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

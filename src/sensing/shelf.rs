@@ -172,6 +172,8 @@ impl ShelfSensor {
             let cell = &mut self.cells[index];
             let value = history.value(now, cell.column);
             if value.is_nan() {
+                // Its converter has said nothing yet: no trace goes back before its first word.
+                cell.quiet_since = now + 1;
                 continue;
             }
             match cell.state.push(value, || history.latest(cell.column)) {
@@ -231,15 +233,16 @@ impl ShelfSensor {
         let imprecise = steps
             .iter()
             .any(|s| s.sigma > (0.06 * s.delta.abs()).max(1.5));
-        if imprecise && waited_s < PRECISION_WAIT_S && !last {
+        // What came may be a hand that rests and goes again.
+        let pressed = (steps.last()).is_some_and(|s| {
+            let since_s = (trace.len() - s.block) as f64 * history.block_s;
+            s.delta > 0.0 && since_s < weight_step::PRESS_S_MAX
+        });
+        if (imprecise || pressed) && waited_s < PRECISION_WAIT_S && !last {
             cell.state.keep_active();
             return;
         }
-        let quiet_from = steps
-            .last()
-            .map_or(0, |s| s.moved.1)
-            .max(trace.len().saturating_sub(20));
-        let mut tail = trace[quiet_from.min(trace.len() - 1)..].to_vec();
+        let mut tail = settled_tail(&trace, steps.last().map_or(0, |s| s.moved.1), sigma).to_vec();
         tail.sort_by(f64::total_cmp);
         let before = cell.state.level();
         cell.state.settle(
@@ -441,6 +444,21 @@ impl ShelfSensor {
 fn leaks(a: f64, b: f64) -> bool {
     let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
     small.abs() < LEAK_SHARE * large.abs()
+}
+
+/// The last blocks of a trace, which have settled, with up to as many before them that lie on the same level. A press
+/// just before them is left out: it would pull the level off, and the plate would open again at once.
+fn settled_tail(trace: &[f64], from: usize, sigma: f64) -> &[f64] {
+    let last = from.max(trace.len().saturating_sub(SETTLED_BLOCKS));
+    let last = last.min(trace.len().saturating_sub(1));
+    let mut settled = trace[last..].to_vec();
+    settled.sort_by(f64::total_cmp);
+    let level = weight_step::middle(&settled);
+    let alike = (trace[from.min(last)..last].iter().rev())
+        .take(SETTLED_BLOCKS)
+        .take_while(|v| (*v - level).abs() <= 4.0 * sigma)
+        .count();
+    &trace[last - alike..]
 }
 
 /// The block at which a trace was furthest from its level, if a hand pressed there: further than `grams_min`, and more

@@ -5,6 +5,8 @@
 //! footstep that lasts a few blocks costs no more than a fixed amount, so that it does not pass for a step.
 //! What stays of a press is a short piece that goes out and comes back; [`steps`] leaves such pieces out.
 
+use std::ops::Range;
+
 /// A residual beyond this many sigma counts as this many.
 const RESIDUAL_MAX: f64 = 4.0;
 /// What another piece has to gain, in squared sigmas. Above the independent-noise value of about 3 ln n, because a
@@ -15,7 +17,7 @@ const PIECE_BLOCKS_MIN: usize = 4;
 /// A piece that goes on in the direction of the step is a hesitation if it is shorter than this, seconds.
 const HESITATION_S_MAX: f64 = 0.35;
 /// A piece that goes out and comes back is a press if it is shorter than this, seconds.
-const PRESS_S_MAX: f64 = 1.05;
+pub(crate) const PRESS_S_MAX: f64 = 1.05;
 
 /// A stretch of constant weight in a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,7 +137,7 @@ pub fn steps(trace: &[f64], sigma: f64, block_s: f64, delta_min: f64) -> Vec<Ste
     merge_insignificant(&mut kept, trace, sigma, delta_min);
     kept.windows(2)
         .filter_map(|pair| {
-            let step = between(trace, &pair[0], &pair[1], sigma);
+            let step = between(trace, &pair[0], &pair[1], sigma, delta_min);
             significant(&step, delta_min).then_some(step)
         })
         .collect()
@@ -149,7 +151,7 @@ fn significant(step: &Step, delta_min: f64) -> bool {
 fn merge_insignificant(kept: &mut Vec<Piece>, trace: &[f64], sigma: f64, delta_min: f64) {
     loop {
         let weakest = (kept.windows(2).enumerate())
-            .map(|(i, pair)| (i, between(trace, &pair[0], &pair[1], sigma)))
+            .map(|(i, pair)| (i, between(trace, &pair[0], &pair[1], sigma, delta_min)))
             .filter(|(_, step)| !significant(step, delta_min))
             .min_by(|a, b| a.1.delta.abs().total_cmp(&b.1.delta.abs()));
         let Some((i, _)) = weakest else { return };
@@ -178,36 +180,52 @@ fn drop_transients(kept: &mut Vec<Piece>, block_s: f64) {
 }
 
 /// The step from one piece to the next. Levels are taken over at most 1.5 s next to the step, so that drift over a
-/// long piece does not count, and the block at the edge, where the weight is still moving, is left out.
-fn between(trace: &[f64], before: &Piece, after: &Piece, sigma: f64) -> Step {
+/// long piece does not count. The blocks at the edge, where the weight is still moving, are left out: as many as lie
+/// farther from the piece's own level than what makes a step, and at least one.
+fn between(trace: &[f64], before: &Piece, after: &Piece, sigma: f64, delta_min: f64) -> Step {
     const LEVEL_BLOCKS: usize = 30;
-    let old = before.start.max(before.end.saturating_sub(LEVEL_BLOCKS))..before.end;
-    let new = after.start..after.end.min(after.start + LEVEL_BLOCKS);
-    let trim = |r: std::ops::Range<usize>, at_end: bool| match r.len() {
+    let far = delta_min.max(RESIDUAL_MAX * sigma);
+    let moving = |piece: &Piece, i: usize| (trace[i] - piece.level).abs() > far;
+    let trim = |r: Range<usize>, at_end: bool| match r.len() {
         0..=4 => r,
         _ if at_end => r.start..r.end - 1,
         _ => r.start + 1..r.end,
     };
+    let old_end = (before.start..before.end)
+        .rev()
+        .find(|&i| !moving(before, i));
+    let old_end = old_end.map_or(before.end, |i| (i + 2).min(before.end));
+    let old = before.start.max(old_end.saturating_sub(LEVEL_BLOCKS))..old_end;
+    let new_start = (after.start..after.end).find(|&i| !moving(after, i));
+    let new_start = new_start.map_or(after.start, |i| i.saturating_sub(1).max(after.start));
+    let new = new_start..after.end.min(new_start + LEVEL_BLOCKS);
     let (old, new) = (trim(old, true), trim(new, false));
-    let level = |r: &std::ops::Range<usize>| piece(trace, r.start, r.end).level;
+    let level = |r: &Range<usize>| piece(trace, r.start, r.end).level;
     let (from, to) = (level(&old), level(&new));
-    let half = (from + to) / 2.0;
-    let gap = before.end.saturating_sub(1)..after.start + 1;
-    let block = (gap.clone().rev())
-        .find(|&i| {
-            i > 0
-                && (trace[i] - half) * (to - from) >= 0.0
-                && (trace[i - 1] - half) * (to - from) < 0.0
-        })
-        .unwrap_or(after.start);
+    let block = crossing(trace, before.start..after.end, after.start, from, to);
     // Blocks are correlated while somebody walks: about one in three is news.
     let level_sigma = |blocks: usize| sigma * (3.0 / blocks.max(1) as f64).sqrt().min(1.0);
     Step {
         block,
-        moved: (before.end.saturating_sub(1), after.start),
+        moved: (
+            before.end.min(block).saturating_sub(1),
+            after.start.max(block),
+        ),
         delta: to - from,
         sigma: level_sigma(old.len()).hypot(level_sigma(new.len())),
     }
+}
+
+/// The block at which the trace last came over to the side of the new level, `near` where the two pieces meet. Where
+/// exactly they meet says little: a block that lies far from both levels costs either piece the same.
+fn crossing(trace: &[f64], within: Range<usize>, near: usize, from: f64, to: f64) -> usize {
+    let half = (from + to) / 2.0;
+    let over = |&i: &usize| (trace[i] - half) * (to - from) >= 0.0;
+    let Some(there) = (near..within.end).find(over) else {
+        return near;
+    };
+    let stays = (within.start..there).rev().take_while(over).count();
+    there - stays
 }
 
 #[cfg(test)]
@@ -265,6 +283,35 @@ mod tests {
             for (f, e) in found.iter().zip(*expected) {
                 assert!((f - e).abs() < 1.0, "{name}: {found:?}");
             }
+        }
+    }
+
+    /// A lift that takes 18 blocks, and a ringing pick: the pieces meet somewhere in the movement, or after it.
+    #[test]
+    fn blocks_that_are_still_moving_count_for_no_level_and_do_not_shift_the_time() {
+        let ramp = (1..18).map(|i| (-300.0 * f64::from(i) / 18.0, 1));
+        let slow: Vec<(f64, usize)> = [(0.0, 24)]
+            .into_iter()
+            .chain(ramp)
+            .chain([(-300.0, 12)])
+            .collect();
+        let ringing = [
+            (0.0, 25),
+            (-120.0, 1),
+            (-396.0, 1),
+            (-582.0, 1),
+            (-595.0, 1),
+            (-604.0, 1),
+            (-600.0, 10),
+        ];
+        for (name, runs, block, delta) in [
+            ("slow", &slow[..], 32..=33, -300.0),
+            ("ringing", &ringing, 26..=26, -600.0),
+        ] {
+            let found = steps(&trace(runs), 1.1, 0.05, 6.0);
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            assert!((found[0].delta - delta).abs() < 2.0, "{name}: {found:?}");
+            assert!(block.contains(&found[0].block), "{name}: {found:?}");
         }
     }
 
