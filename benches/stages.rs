@@ -38,7 +38,6 @@ fn sensed(recording: &Recording) -> Vec<Observation> {
     seen
 }
 
-#[expect(clippy::too_many_lines, reason = "a list of stages")]
 fn stages(criterion: &mut Criterion) {
     let recording = recording();
     sensing(criterion, &recording);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::Failed;
 use super::live_store::{OpenStore, Setup};
@@ -18,7 +19,7 @@ use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
 use crate::edge::live::{self, Clock, LiveNode, Sensed};
-use crate::edge::mqtt::{BrokerUrl, NodeLink, NodeOptions};
+use crate::edge::mqtt::{BrokerUrl, LinkError, NodeLink, NodeOptions};
 use crate::edge::outbox::Outbox;
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
@@ -147,13 +148,7 @@ async fn open(
         store.close().await?;
         return Err(anyhow!("the store has stopped"));
     }
-    for node in nodes {
-        let link = node.await??;
-        if !cut_short {
-            link.drained(PATIENCE).await?;
-        }
-        link.close(PATIENCE).await?;
-    }
+    hang_up(nodes, cut_short).await?;
     let verdict = if args.once && !cut_short {
         store.tell(Input::EndOfRecording).await;
         let core = store.close().await?;
@@ -184,6 +179,21 @@ async fn start_node(
         link,
         Clock::new()?,
     ))
+}
+
+/// Waits for the nodes' ends and for what they still hold to be committed, unless the play was cut short.
+async fn hang_up(
+    nodes: Vec<JoinHandle<Result<NodeLink, LinkError>>>,
+    cut_short: bool,
+) -> anyhow::Result<()> {
+    for node in nodes {
+        let link = node.await??;
+        if !cut_short {
+            link.drained(PATIENCE).await?;
+        }
+        link.close(PATIENCE).await?;
+    }
+    Ok(())
 }
 
 /// Lets the simulation run at its pace. True if it was cut short: told to stop, or the store or a node has ended.

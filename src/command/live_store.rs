@@ -56,13 +56,9 @@ impl OpenStore {
             broker,
             clock,
         } = setup;
+        let opened = Journal::open(journal, definition)?;
         let gateway = Box::new(Sandbox::open(&sandbox_beside(journal))?);
-        let (mut shell, owed) = Shell::open(
-            Journal::open(journal, definition)?,
-            definition,
-            nodes,
-            gateway,
-        )?;
+        let (mut shell, owed) = Shell::open(opened, definition, nodes, gateway)?;
         let Feed {
             observer,
             watcher,

@@ -236,14 +236,26 @@ impl Part {
     }
 }
 
-/// Waits until event time has come to `at`. False if the node is to stop.
-async fn wait(pace: Option<&Pace>, at: Timestamp, stop: &mut watch::Receiver<bool>) -> bool {
-    match pace {
-        None => !*stop.borrow(),
-        Some(pace) => tokio::select! {
-            () = tokio::time::sleep_until(pace.instant(at).into()) => true,
-            _ = stop.wait_for(|stop| *stop) => false,
-        },
+/// What a node goes by while it plays.
+struct Course {
+    /// `None`: as fast as possible.
+    pace: Option<Pace>,
+    stop: watch::Receiver<bool>,
+    link: watch::Receiver<LinkState>,
+}
+
+impl Course {
+    /// Waits until event time has come to `at`. False if the node is to stop, or its link has ended.
+    async fn goes_on(&mut self, at: Timestamp) -> bool {
+        let has_ended = |state: &LinkState| matches!(state, LinkState::Ended { .. });
+        match self.pace {
+            None => !*self.stop.borrow() && !has_ended(&self.link.borrow()),
+            Some(pace) => tokio::select! {
+                () = tokio::time::sleep_until(pace.instant(at).into()) => true,
+                _ = self.stop.wait_for(|stop| *stop) => false,
+                _ = self.link.wait_for(has_ended) => false,
+            },
+        }
     }
 }
 
@@ -253,39 +265,45 @@ async fn play(
     part: Part,
     start: Start,
     link: NodeLink,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let Start { sensor, next, over } = start;
-    let mut node = LiveNode::new(sensor, link, Clock::new()?);
     let Some((first_at, end_at)) = part.span() else {
         bail!("{}: the recording holds no records", part.path.display());
     };
-    let mut now = if over {
-        end_at
-    } else {
-        let next_at = part.records().nth(next).map_or(end_at, Record::at);
-        if next == 0 { first_at } else { next_at }
+    let mut now = match part.records().nth(next) {
+        _ if over => end_at,
+        _ if next == 0 => first_at,
+        Some(record) => record.at(),
+        None => end_at,
     };
-    let pace = (!args.as_fast_as_possible).then(|| Pace::starting(now, args.speed));
+    let mut course = Course {
+        pace: (!args.as_fast_as_possible).then(|| Pace::starting(now, args.speed)),
+        stop: stop.clone(),
+        link: link.state(),
+    };
+    let mut node = LiveNode::new(sensor, link, Clock::new()?);
     let mut records = part.records().skip(next);
-    while !over {
+    let mut playing = !over;
+    while playing {
         let record = records.next();
         let until = record.map_or(end_at, Record::at);
         while until.seconds_since(now) > NodeSensor::PROMISE_S {
             now = now.plus_seconds(NodeSensor::PROMISE_S);
-            if !wait(pace.as_ref(), now, &mut stop).await {
+            if !course.goes_on(now).await {
                 return farewell(node.into_link()).await;
             }
             // A record of that very moment may still come.
-            node.take(&Sensed::Nothing(Timestamp(now.0 - 1))).await?;
+            let before = Timestamp(now.0 - 1);
+            node.take(&Sensed::Nothing(before)).await?;
         }
         now = now.max(until);
-        if !wait(pace.as_ref(), now, &mut stop).await {
+        if !course.goes_on(now).await {
             return farewell(node.into_link()).await;
         }
         match record {
             Some(record) => node.take(&Sensed::Record(record.clone())).await?,
-            None => break,
+            None => playing = false,
         }
     }
     let link = if over {

@@ -47,17 +47,13 @@ impl JournalAt {
 pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Shell<Coordinator>> {
     let path = journal.path();
     let definition = &recording.definition;
+    let opened = Journal::open(&path, definition)?;
     let sandbox = match journal {
         JournalAt::File(path) => Sandbox::open(&sandbox_beside(path))?,
         // Nobody will ask it again after the command has ended.
         JournalAt::Temporary(_) => Sandbox::in_memory()?,
     };
-    let (mut shell, _) = Shell::open(
-        Journal::open(&path, definition)?,
-        definition,
-        &recording.nodes,
-        Box::new(sandbox),
-    )?;
+    let (mut shell, _) = Shell::open(opened, definition, &recording.nodes, Box::new(sandbox))?;
     let enrolled = devices(recording)?;
     if !enrolled.is_empty() {
         shell.batch(

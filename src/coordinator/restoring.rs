@@ -168,10 +168,10 @@ impl Coordinator {
         for at in passed_in {
             let decided_at = at.plus_seconds(POSES_AWAITED_S);
             let first = waiting.iter().position(|s| s.entered_at <= decided_at);
-            if let Some(session) = first.map(|index| waiting.remove(index)) {
-                if is_unbound(session) {
-                    unbound.insert(session.id.clone(), Some(at));
-                }
+            if let Some(session) = first.map(|index| waiting.remove(index))
+                && is_unbound(session)
+            {
+                unbound.insert(session.id.clone(), Some(at));
             }
         }
         let not_passed = waiting.into_iter().filter(|s| is_unbound(s));

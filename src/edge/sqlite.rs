@@ -177,6 +177,8 @@ impl Format {
             Some(parent) if parent != Path::new("") => parent,
             Some(_) | None => Path::new("."),
         };
+        // Said of the folder itself: the draft's name would only confuse.
+        std::fs::metadata(folder).map_err(create)?;
         let draft = tempfile::Builder::new()
             .prefix(".stroll-")
             .tempfile_in(folder)

@@ -252,16 +252,17 @@ impl ShelfSensor {
             0.5 * noise + 0.5 * settled_noise,
         );
         cell.quiet_since = now + 1 - tail.len() as u64;
-        if steps.is_empty() {
-            if let Some(block) = press(&trace, before, TOUCH_MIN_G.max(6.0 * sigma)) {
-                self.pending.push(Pending {
-                    cell: index,
-                    opened: cell.opened,
-                    peak: from + block as u64,
-                    settled: now,
-                    step: None,
-                });
-            }
+        let pressed = || press(&trace, before, TOUCH_MIN_G.max(6.0 * sigma));
+        if steps.is_empty()
+            && let Some(block) = pressed()
+        {
+            self.pending.push(Pending {
+                cell: index,
+                opened: cell.opened,
+                peak: from + block as u64,
+                settled: now,
+                step: None,
+            });
         }
         for step in steps {
             let peak = from + step.block as u64;

@@ -254,6 +254,17 @@ fn decisions() -> Vec<Decision> {
             session: session(),
             at: at(30),
         },
+        Decision::CartDrafted {
+            session: session(),
+            at: at(30),
+            reason: "1 of its lines wait for a verdict".to_owned(),
+        },
+        Decision::LinesDropped {
+            session: session(),
+            at: at(30),
+            items: items(),
+            reason: "it may have been put back".to_owned(),
+        },
         Decision::FrontierAdvanced { to: at(30) },
         Decision::Settled {
             session: session(),

@@ -10,13 +10,19 @@
 
 mod architecture;
 mod broker;
+mod cli;
 mod console;
+mod corner;
+mod crash;
 mod definition;
+mod demo;
 mod expect;
 mod floors;
 mod journal;
 mod messages;
 mod mosquitto;
+mod program;
 mod recording;
+mod replay;
 mod simulate;
 mod wire;

@@ -155,7 +155,8 @@ impl Line {
     pub(super) async fn drive<S: Side>(mut self, mut side: S) {
         let reason = self.run(&mut side).await.err();
         if let Some(reason) = &reason {
-            tracing::error!(
+            // Whoever owns the link is told by its state, and by whatever it does with it next.
+            tracing::info!(
                 "the link of `{}` to broker {} has ended: {reason}",
                 self.client_id,
                 self.broker

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::NodeOptions;
 use super::line::{Out, Side};
 use super::node::Shared;
+use crate::edge::outbox::OutboxError;
 use crate::edge::wire::{self, Kind, Message};
 use crate::observation::{Committed, NodeState, Stamped, Watermark};
 use crate::units::Timestamp;
@@ -127,12 +128,14 @@ impl Sender {
     }
 
     async fn committed(&mut self, committed: Committed) -> Result<(), String> {
-        let upto = committed.sequence;
         let marked = self
             .shared
-            .with_outbox(move |outbox| outbox.committed(&committed, wall_time()))
+            .with_outbox(move |outbox| {
+                let is_news = outbox.committed(&committed, wall_time())?;
+                Ok::<_, OutboxError>(is_news.then(|| outbox.committed_sequence()))
+            })
             .await;
-        if marked.map_err(|error| error.to_string())? {
+        if let Some(upto) = marked.map_err(|error| error.to_string())? {
             self.committed = upto;
             self.progress_at = Instant::now();
             self.resend_next = self.resend_after;

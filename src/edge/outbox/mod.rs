@@ -31,7 +31,9 @@ pub struct OutboxOptions {
     /// Rows that it holds at most, committed ones in their last 24 hours included; beyond it [`Outbox::append`]
     /// answers [`OutboxError::Full`].
     pub rows_max: u64,
-    /// The id of a *new* outbox instead of a random one. For replays only: they must come out the same each time.
+    /// The id of a *new* outbox instead of a random one. For recordings only: they must come out the same each time.
+    /// An outbox of that id may start from nothing again, since the recording gives each sequence the same
+    /// observation: then the coordinator knows more of it than it holds itself.
     pub id: Option<OutboxId>,
 }
 
@@ -55,6 +57,8 @@ pub struct Outbox {
     rows: u64,
     last_sequence: u64,
     committed: u64,
+    /// What it is given comes from a recording.
+    is_replayed: bool,
 }
 
 impl Outbox {
@@ -91,6 +95,7 @@ impl Outbox {
         options: OutboxOptions,
     ) -> Result<Self, OutboxError> {
         let fail = |source| OutboxError::sqlite(&path, node, source);
+        let asked_for = options.id.clone();
         file::prepare(&connection).map_err(fail)?;
         let state = match file::identify(&connection).map_err(fail)? {
             Content::Nothing => file::create(&mut connection, &path, node, options.id)?,
@@ -116,9 +121,11 @@ impl Outbox {
                 owner: state.node,
             });
         }
+        let is_replayed = asked_for.is_some_and(|id| id == state.id);
         Ok(Outbox {
             connection,
             path,
+            is_replayed,
             node: state.node,
             id: state.id,
             rows_max: options.rows_max,
@@ -214,25 +221,25 @@ impl Outbox {
         committed: &Committed,
         now: Timestamp,
     ) -> Result<bool, OutboxError> {
-        if committed.outbox != self.id || committed.sequence <= self.committed {
+        let sequence = if self.is_replayed {
+            committed.sequence.min(self.last_sequence)
+        } else {
+            committed.sequence
+        };
+        if committed.outbox != self.id || sequence <= self.committed {
             return Ok(false);
         }
-        if committed.sequence > self.last_sequence {
+        if sequence > self.last_sequence {
             return Err(OutboxError::RolledBack {
                 path: self.path.clone(),
                 node: self.node.clone(),
-                committed: committed.sequence,
+                committed: sequence,
                 last: self.last_sequence,
             });
         }
-        file::mark(
-            &mut self.connection,
-            self.committed,
-            committed.sequence,
-            now.0,
-        )
-        .map_err(|source| OutboxError::sqlite(&self.path, &self.node, source))?;
-        self.committed = committed.sequence;
+        file::mark(&mut self.connection, self.committed, sequence, now.0)
+            .map_err(|source| OutboxError::sqlite(&self.path, &self.node, source))?;
+        self.committed = sequence;
         Ok(true)
     }
 
