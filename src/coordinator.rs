@@ -23,6 +23,7 @@ use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
 
 mod deciding;
+mod gate;
 mod intake;
 mod restoring;
 mod settlement;

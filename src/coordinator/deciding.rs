@@ -4,25 +4,18 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::intake::POSES_AWAITED_S;
 use super::{Coordinator, Effect, Output, Visit};
 use crate::checkout::attribution::{self, Evidence, Explained, What};
-use crate::checkout::decision::{
-    Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest, ReviewId,
-};
-use crate::checkout::entry_code::EntryCode;
+use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId};
 use crate::checkout::payment::PaymentState;
 use crate::checkout::session::{SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
-    BodySegment, ChangeKind, GateEvent, GateObservation, Observation, ShelfObservation, Stamp,
-    Stamped, TrackId,
+    BodySegment, ChangeKind, Observation, ShelfObservation, Stamp, Stamped, TrackId,
 };
 use crate::store::ShelfId;
 use crate::units::{Point, Timestamp};
 
-/// A track that is farther from the gate than this did not pass it, metres.
-const GATE_M: f64 = 1.5;
 /// A track that begins this long after somebody passed in is not theirs, seconds.
 const BIND_S: f64 = 5.0;
 
@@ -245,7 +238,13 @@ impl Coordinator {
         }
     }
 
-    fn bind(&mut self, session: SessionId, track: TrackId, at: Timestamp, out: &mut Vec<Output>) {
+    pub(super) fn bind(
+        &mut self,
+        session: SessionId,
+        track: TrackId,
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
         self.unbound.remove(&session);
         self.decide(Decision::TrackBound { session, track, at }, out);
     }
@@ -272,133 +271,6 @@ impl Coordinator {
                 visit.near.insert(*id);
             }
         }
-    }
-
-    fn pass(&mut self, gate: &GateObservation, out: &mut Vec<Output>) {
-        match &gate.event {
-            GateEvent::CodeShown { code } => self.admit(code, gate.at, out),
-            GateEvent::PassedIn => self.pass_in(gate.at, out),
-            GateEvent::PassedOut => self.pass_out(gate.at, out),
-        }
-    }
-
-    /// Checks an entry code and asks for the hold; the gate opens when it is granted.
-    fn admit(&mut self, code: &str, at: Timestamp, out: &mut Vec<Output>) {
-        match self.check_code(code, at) {
-            Ok(code) => {
-                // A code is good for its own step and one on each side: older ones need not be remembered.
-                self.used_codes
-                    .retain(|(step, _)| step.saturating_add(2) >= code.step);
-                self.used_codes.insert((code.step, code.device.clone()));
-                let session = self.session_id(code.device.as_str(), at);
-                self.unbound.insert(session.clone(), None);
-                let opened = Decision::SessionOpened {
-                    session: session.clone(),
-                    at,
-                    device: Some(code.device),
-                    track: None,
-                };
-                self.decide(opened, out);
-                self.authorise(session, at, out);
-            }
-            Err(reason) => self.decide(Decision::EntryRefused { at, reason }, out),
-        }
-    }
-
-    fn check_code(&self, code: &str, at: Timestamp) -> Result<EntryCode, String> {
-        if let Some(node) = self.state.silent.keys().next() {
-            return Err(format!(
-                "the store cannot see: node {node} is silent, see to it first"
-            ));
-        }
-        let code = EntryCode::parse(code).map_err(|e| e.to_string())?;
-        let unknown = || {
-            format!(
-                "device {} is not enrolled here or was revoked: enrol the phone",
-                code.device
-            )
-        };
-        let key = self.devices.get(&code.device).ok_or_else(unknown)?;
-        code.verify(&self.definition.id, key, at)
-            .map_err(|e| e.to_string())?;
-        if self.used_codes.contains(&(code.step, code.device.clone())) {
-            return Err(format!(
-                "this code of device {} was used already: show a fresh one",
-                code.device
-            ));
-        }
-        Ok(code)
-    }
-
-    fn authorise(&mut self, session: SessionId, at: Timestamp, out: &mut Vec<Output>) {
-        let amount = self.definition.policy.hold;
-        self.ask(
-            session,
-            "authorise",
-            at,
-            PaymentRequest::Authorise { amount },
-            out,
-        );
-    }
-
-    /// The first admitted shopper who has not passed yet did: their track is the unclaimed one at the gate.
-    fn pass_in(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        let entered = |id: &&SessionId| self.state.sessions.get(*id).map(|s| s.entered_at);
-        let waiting = self
-            .unbound
-            .iter()
-            .filter(|(_, passed)| passed.is_none())
-            .map(|(id, _)| id);
-        let Some(session) = waiting.min_by_key(entered).cloned() else {
-            return;
-        };
-        let unclaimed = self.tracks.ids().filter(|track| !self.is_claimed(track));
-        let nearest = unclaimed
-            .filter_map(|track| Some((self.near_gate(track, at, POSES_AWAITED_S)?, track)))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, track)| track.clone());
-        match nearest {
-            Some(track) => self.bind(session, track, at, out),
-            None => {
-                self.unbound.insert(session, Some(at));
-            }
-        }
-    }
-
-    /// A track is somebody's for one visit: who lingers in the door after the receipt is not the next to come in.
-    fn is_claimed(&self, track: &TrackId) -> bool {
-        let mut sessions = self.state.sessions.values();
-        sessions.any(|s| s.track.as_ref() == Some(track))
-    }
-
-    /// The shopper whose track is at the gate has left.
-    fn pass_out(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        let inside = self
-            .state
-            .active
-            .iter()
-            .filter_map(|id| self.state.sessions.get(id));
-        let leaving = inside
-            .filter(|s| s.state == SessionState::Inside)
-            .filter_map(|s| {
-                Some((
-                    self.near_gate(s.track.as_ref()?, at, POSES_AWAITED_S)?,
-                    s.id.clone(),
-                ))
-            })
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, session)) = leaving {
-            self.decide(Decision::SessionExited { session, at }, out);
-        }
-    }
-
-    /// Metres between a track and the gate, if it is near it at that time. Poses later than `at` by more than
-    /// `after_s` are left out: some may be here already, but nobody has promised that all are.
-    fn near_gate(&self, track: &TrackId, at: Timestamp, after_s: f64) -> Option<f64> {
-        let gate = self.definition.layout.gate?.place;
-        let place = self.tracks.place(track, at, 1.0, after_s)?;
-        let distance = (place.x - gate.x).hypot(place.y - gate.y);
-        (distance <= GATE_M).then_some(distance)
     }
 
     pub(super) fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
