@@ -319,6 +319,7 @@ impl State {
         };
         if !items.is_empty() {
             self.move_items(&open.change, session, &decided);
+            self.move_misplaced(&open.change, &decided);
         }
     }
 

@@ -293,3 +293,28 @@ fn what_is_remembered_of_passers_by_and_of_codes_is_bounded() {
     assert!(bench.core.visits.len() <= 2, "{:?}", bench.core.visits);
     assert!(bench.core.used_codes.len() <= 2);
 }
+
+#[test]
+fn what_a_verdict_says_was_put_on_a_foreign_shelf_is_known_to_lie_there() {
+    hold(
+        GATELESS,
+        &[(
+            "a cola among the chips",
+            "1 see ann 1.1.1 1
+             1.5 take 1.1.1 500
+             3 see bob 1.1.1 1
+             3.5 take 1.1.1 500
+             5 see ann 2.1.1 2
+             5 see bob 2.1.1 2
+             6 put 2.1.1 500
+             8 mark
+             = ann inside: cola*1, 1 in review
+             8 verdict ann cola*1
+             10 see cyd 2.1.1 2
+             11 take 2.1.1 500
+             13 mark
+             = ann inside:
+             = cyd inside: cola*1",
+        )],
+    );
+}
