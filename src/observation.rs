@@ -113,7 +113,8 @@ pub struct ShelfObservation {
     pub start: Timestamp,
     /// When the weight changed (the middle of the weight step).
     pub peak: Timestamp,
-    /// When the plates were quiet again.
+    /// When the plates were quiet again and nothing beside them could add to the change: after every promise that
+    /// the node made before it gave this out.
     pub end: Timestamp,
     pub kind: ChangeKind,
     /// The plates that changed, left to right.
@@ -220,7 +221,7 @@ pub enum GateEvent {
 }
 
 /// A node's promise: no later message of it has its start at or before `at`, but for the shelves whose
-/// interval is still open.
+/// interval is still open; and what comes later ends after `at`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Watermark {
     pub node: NodeName,

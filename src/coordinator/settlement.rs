@@ -191,7 +191,9 @@ impl Coordinator {
                 .intake
                 .waiting()
                 .any(|stamped| match &stamped.observation {
-                    Observation::Shelf(change) => change.start <= exit && mine(change.shelf),
+                    Observation::Shelf(change) => {
+                        change.start.min(change.peak) <= exit && mine(change.shelf)
+                    }
                     Observation::Body(_) | Observation::Gate(_) => false,
                 })
     }

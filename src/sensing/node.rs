@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::body_track::Segmenter;
 use super::item_match;
-use super::shelf::{Change, History, ShelfSensor};
+use super::shelf::{Change, History, NOTICE_S, ShelfSensor};
 use crate::observation::{ChangeKind, Observation, OpenInterval, ShelfObservation};
 use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::store::{Definition, ShelfId};
@@ -12,8 +12,8 @@ use crate::units::Timestamp;
 
 /// Length of a block of samples, seconds.
 const BLOCK_S: f64 = 0.05;
-/// A change is noticed at most this long after its start, as [`ShelfSensor`] gives it, seconds.
-const NOTICE_S: f64 = 0.3;
+/// Promises about scales stay this far behind the samples, seconds: longer than what is noticed late.
+const BEHIND_S: f64 = NOTICE_S + 0.05;
 
 /// What one node makes of its sensors.
 #[derive(Debug)]
@@ -21,7 +21,6 @@ pub struct NodeSensor {
     definition: Arc<Definition>,
     groups: Vec<GroupSensor>,
     bodies: Segmenter,
-    gate_at: Option<Timestamp>,
 }
 
 impl NodeSensor {
@@ -34,7 +33,6 @@ impl NodeSensor {
             definition,
             groups: Vec::new(),
             bodies: Segmenter::default(),
-            gate_at: None,
         }
     }
 
@@ -61,7 +59,6 @@ impl NodeSensor {
                 out.extend(segments.into_iter().map(Observation::Body));
             }
             Record::Gate(gate) => {
-                self.gate_at = Some(gate.observation.at);
                 out.push(Observation::Gate(gate.observation.clone()));
             }
         }
@@ -79,20 +76,22 @@ impl NodeSensor {
     }
 
     /// What this node can promise when its records have been seen up to `now`: no later observation starts at or
-    /// before the time, but on the shelves that are still open.
+    /// before the time, but on the shelves that are still open; and whatever comes later ends after it, so that it
+    /// can be decided in the order of event time.
     pub fn promise(&self, now: Timestamp) -> (Timestamp, Vec<OpenInterval>) {
         let scales = self
             .groups
             .iter()
             .filter_map(|g| g.last_at)
-            .map(|at| at.plus_seconds(-NOTICE_S));
+            .map(|at| at.plus_seconds(-BEHIND_S));
         let at = scales.chain(self.bodies.promise()).min().unwrap_or(now);
         let open = self
             .groups
             .iter()
             .flat_map(|g| g.shelves.iter().filter_map(|s| s.open(&g.history)))
             .collect();
-        (at.min(now), open)
+        // Something more may come of this very moment.
+        (at.min(Timestamp(now.0 - 1)), open)
     }
 }
 

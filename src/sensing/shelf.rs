@@ -22,6 +22,8 @@ const TOGETHER_S: f64 = 0.35;
 const LEAK_SHARE: f64 = 0.13;
 /// How long a step waits for an active neighbour to settle, seconds.
 const NEIGHBOUR_WAIT_S: f64 = 0.7;
+/// A change is noticed at most this long after its start, as it is given, seconds.
+pub(super) const NOTICE_S: f64 = 0.25;
 /// How long an opened plate may wait for a better measured level, seconds.
 const PRECISION_WAIT_S: f64 = 2.5;
 
@@ -264,7 +266,9 @@ impl ShelfSensor {
         }
         for step in steps {
             let peak = from + step.block as u64;
-            let opened = cell.opened.max(from + step.moved.0 as u64).min(peak);
+            let moved = from + step.moved.0 as u64;
+            // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
+            let opened = cell.opened.max(moved.min(peak));
             self.pending.push(Pending {
                 cell: index,
                 opened,
@@ -369,7 +373,6 @@ impl ShelfSensor {
         let largest = (pending().filter_map(|p| Some((p, p.step?))))
             .max_by(|a, b| a.1.delta.abs().total_cmp(&b.1.delta.abs()));
         let opened = pending().map(|p| p.opened).min().unwrap_or(now);
-        let settled = pending().map(|p| p.settled).max().unwrap_or(now);
         let mut plates: Vec<PlateChange> = match largest {
             None => pending()
                 .map(|p| self.plate_change(p.cell, 0.0, 1.0))
@@ -387,7 +390,8 @@ impl ShelfSensor {
         Change {
             start: start_of(history, opened),
             peak: history.time(largest.map_or(self.pending[members[0]].peak, |(p, _)| p.peak)),
-            end: history.time(settled),
+            // Not when the last plate settled: neighbours were waited for, and promises were made meanwhile.
+            end: history.time(now),
             kind: match largest {
                 None => ChangeKind::Touch,
                 Some((_, main)) if main.delta < 0.0 => ChangeKind::Take,
@@ -474,9 +478,11 @@ fn press(trace: &[f64], level: f64, grams_min: f64) -> Option<usize> {
     (peak.abs() > grams_min && before + after >= PRESSED_BLOCKS_MIN).then_some(furthest)
 }
 
-/// A change begins a little before it can be noticed.
+/// A change begins a little before it can be noticed, and at most [`NOTICE_S`] before: that much a node's promises
+/// leave for it.
 fn start_of(history: &History, opened: u64) -> Timestamp {
-    history.time(opened.saturating_sub(3))
+    let earliest = history.time(opened).plus_seconds(-NOTICE_S);
+    history.time(opened.saturating_sub(3)).max(earliest)
 }
 
 /// Robust standard deviation of a stretch that should be constant: 1.48 times the median absolute deviation.

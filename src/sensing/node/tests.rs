@@ -1,9 +1,15 @@
 //! What a node says of made-up traces.
 
+mod properties;
 mod trace;
 
-use crate::observation::{ChangeKind, Observation, ShelfObservation};
-use crate::recording::Record;
+use super::NodeSensor;
+use crate::observation::ChangeKind::{Put, Take, Touch};
+use crate::observation::{
+    ChangeKind, GateEvent, GateObservation, Observation, Pose, ShelfObservation,
+};
+use crate::recording::{BodyFrame, GateRecord, Record};
+use crate::units::Timestamp;
 use trace::{Effect, Trace, seconds, sense};
 
 /// What must be said: the kind, when, and the grams of each plate.
@@ -104,8 +110,6 @@ fn hold(
     }
     assert!(all_wrong.is_empty(), "{}", all_wrong.join("\n"));
 }
-
-use ChangeKind::{Put, Take, Touch};
 
 fn cases() -> Vec<(&'static str, Vec<(u16, Effect)>, &'static [Said<'static>])> {
     let with = |mut all: Vec<(u16, Effect)>, more: &[(u16, Effect)]| {
@@ -382,4 +386,43 @@ fn a_lost_batch_is_no_change_and_hides_none() {
         }
     }
     assert!(all_wrong.is_empty(), "{}", all_wrong.join("\n"));
+}
+
+#[test]
+fn a_gate_and_a_camera_promise_nothing_about_this_very_moment() {
+    let mut sensor = NodeSensor::new(trace::store());
+    let mut out = Vec::new();
+    let gate = |event| {
+        let observation = GateObservation {
+            at: trace::at(1.0),
+            event,
+        };
+        let node = "door".into();
+        Record::Gate(GateRecord { node, observation })
+    };
+    sensor.push(&gate(GateEvent::PassedOut), &mut out);
+    let (promised, _) = sensor.promise(trace::at(1.0));
+    sensor.push(&gate(GateEvent::PassedIn), &mut out);
+    assert!(out.iter().all(|o| o.start() > promised), "{out:?}");
+    assert_eq!(
+        sensor.promise(trace::at(9.0)).0,
+        Timestamp(trace::at(9.0).0 - 1)
+    );
+
+    let frame = |t: f64| {
+        let pose = Pose {
+            at: trace::at(t),
+            head: None,
+            hands: vec![],
+        };
+        Record::Body(BodyFrame {
+            node: "door".into(),
+            at: trace::at(t),
+            bodies: vec![("ann".into(), pose)],
+        })
+    };
+    sensor.push(&frame(10.0), &mut out);
+    sensor.push(&frame(10.1), &mut out);
+    let begun = trace::at(10.0);
+    assert_eq!(sensor.promise(trace::at(10.1)).0, Timestamp(begun.0 - 1));
 }
