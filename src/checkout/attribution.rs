@@ -314,7 +314,7 @@ fn take_candidates(evidence: Evidence<'_>, change: &ShelfObservation) -> Vec<(f6
 fn location_log(definition: &Definition, change: &ShelfObservation, product: &ProductId) -> f64 {
     let all: f64 = change.plates.iter().map(|c| c.delta_mg.grams().abs()).sum();
     let near = |plate: u16, reach: u16| {
-        (plate.saturating_sub(reach)..=plate + reach).any(|plate| {
+        (plate.saturating_sub(reach)..=plate.saturating_add(reach)).any(|plate| {
             let id = PlateId {
                 shelf: change.shelf,
                 plate,
@@ -422,3 +422,6 @@ fn left_here(evidence: Evidence<'_>, change: &ShelfObservation) -> f64 {
         })
         .fold(f64::NEG_INFINITY, f64::max)
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,13 +53,13 @@ impl Cart {
 
     /// Adds picked items; `mass` is what left the shelf with all of them.
     pub fn take(&mut self, items: &[Item], mass: Milligrams, catalogue: &Catalogue) {
-        for (item, share) in shares(items, mass, catalogue) {
+        for (item, share) in shares(items, mass, catalogue).filter(|(item, _)| item.quantity > 0) {
             let held = self.lines.entry(item.product.clone()).or_default();
-            held.quantity += item.quantity;
-            held.mass += share;
+            held.quantity = held.quantity.saturating_add(item.quantity);
+            held.mass = Milligrams(held.mass.0.saturating_add(share.0));
         }
-        self.last_taken = items
-            .last()
+        self.last_taken = (items.iter().rev())
+            .find(|item| item.quantity > 0)
             .map(|item| item.product.clone())
             .or(self.last_taken.take());
     }
@@ -82,8 +82,7 @@ impl Cart {
         for item in items {
             if let Some(held) = self.lines.get_mut(&item.product) {
                 let left = held.quantity.saturating_sub(item.quantity);
-                held.mass =
-                    Milligrams(held.mass.0 * i64::from(left) / i64::from(held.quantity.max(1)));
+                held.mass = part_of(held.mass, i64::from(left), i64::from(held.quantity));
                 held.quantity = left;
                 if left == 0 {
                     self.lines.remove(&item.product);
@@ -98,13 +97,18 @@ impl Cart {
             .filter_map(|(id, held)| {
                 let product = catalogue.get(id.as_str())?;
                 let minor = match product.sold_by {
-                    SoldBy::Unit => product.price.minor * i64::from(held.quantity),
+                    SoldBy::Unit => {
+                        clamped(i128::from(product.price.minor) * i128::from(held.quantity))
+                    }
                     // Minor units a kilogram times milligrams, rounded half up to the minor unit.
                     SoldBy::Weight => {
-                        (product.price.minor * held.mass.0.max(0) + 500_000) / 1_000_000
+                        let exact =
+                            i128::from(product.price.minor) * i128::from(held.mass.0.max(0));
+                        clamped((exact + 500_000) / 1_000_000)
                     }
                 };
-                let tax_rate = i64::from(product.tax_basis_points);
+                let (gross, tax_rate) = (i128::from(minor), i128::from(product.tax_basis_points));
+                let tax = (2 * gross * tax_rate + 10_000 + tax_rate) / (2 * (10_000 + tax_rate));
                 Some(ReceiptLine {
                     product: id.clone(),
                     name: product.name.clone(),
@@ -112,10 +116,7 @@ impl Cart {
                     mass_mg: matches!(product.sold_by, SoldBy::Weight).then_some(held.mass),
                     amount: Money::new(minor, product.price.currency),
                     // Prices include tax: net = gross / (1 + rate), tax rounded half up.
-                    tax: Money::new(
-                        (2 * minor * tax_rate + 10_000 + tax_rate) / (2 * (10_000 + tax_rate)),
-                        product.price.currency,
-                    ),
+                    tax: Money::new(clamped(tax), product.price.currency),
                     tax_basis_points: product.tax_basis_points,
                 })
             })
@@ -123,26 +124,45 @@ impl Cart {
     }
 }
 
-/// Splits a measured mass over items in proportion to what they should weigh.
+/// Splits a measured mass over items in proportion to what they should weigh. The shares sum to the mass.
 fn shares<'a>(
     items: &'a [Item],
     mass: Milligrams,
     catalogue: &Catalogue,
 ) -> impl Iterator<Item = (&'a Item, Milligrams)> {
     let nominal = |item: &Item| {
-        let unit = catalogue
-            .get(item.product.as_str())
-            .map_or(0, |p| p.weight.0);
-        unit * i64::from(item.quantity)
+        let unit = (catalogue.get(item.product.as_str())).map_or(0, |p| p.weight.0);
+        unit.saturating_mul(i64::from(item.quantity))
     };
-    let all: i64 = items.iter().map(&nominal).sum();
-    let nominals: Vec<i64> = items.iter().map(&nominal).collect();
-    items.iter().zip(nominals).map(move |(item, part)| {
-        let share = if all > 0 {
-            mass.0.abs() * part / all
-        } else {
-            0
-        };
-        (item, Milligrams(share))
+    let up_to: Vec<i64> = (items.iter())
+        .scan(0_i64, |sum, item| {
+            *sum = sum.saturating_add(nominal(item));
+            Some(*sum)
+        })
+        .collect();
+    let all = up_to.last().copied().unwrap_or(0);
+    let mut given = Milligrams(0);
+    items.iter().zip(up_to).map(move |(item, up_to)| {
+        let share = part_of(mass.abs(), up_to, all) - given;
+        given += share;
+        (item, share)
     })
 }
+
+/// `part / whole` of a mass, rounded down; nothing of nothing.
+fn part_of(mass: Milligrams, part: i64, whole: i64) -> Milligrams {
+    if whole <= 0 {
+        return Milligrams(0);
+    }
+    Milligrams(clamped(
+        i128::from(mass.0) * i128::from(part) / i128::from(whole),
+    ))
+}
+
+/// What does not fit is out of all proportion anyway; it must not wrap around to a credit.
+fn clamped(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
+}
+
+#[cfg(test)]
+mod tests;
