@@ -37,7 +37,7 @@ install() {
 }
 
 missing=()
-for program in mosquitto chromium; do
+for program in mosquitto; do
   is_there "$program" || missing+=("$program")
 done
 if [[ -d $shared/nanostore ]] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use crate::units::{Money, Timestamp};
 /// A snapshot is made at most this often.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
 const DAY_US: i64 = 86_400_000_000;
+/// Event time that is so far behind its clock is that of a recording, seconds.
+const PLAYED_S: f64 = 86_400.0;
 
 /// What accumulates between snapshots.
 #[derive(Default)]
@@ -66,6 +69,35 @@ impl Told {
 /// Event time as it runs for the nodes: the wall's when they are real.
 pub type EventClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Event time by a clock, or, where the nodes play a recording of another day, by what they have promised.
+#[derive(Clone)]
+struct EventTime {
+    clock: EventClock,
+    /// What every node has promised; `i64::MAX` before the first promise.
+    promised: Arc<AtomicI64>,
+}
+
+impl EventTime {
+    fn now(&self) -> Timestamp {
+        let (now, promised) = ((self.clock)(), Timestamp(self.promised.load(Relaxed)));
+        if now.seconds_since(promised) > PLAYED_S {
+            promised
+        } else {
+            now
+        }
+    }
+
+    fn follow(&self, core: &Coordinator) {
+        let silent = &core.state().silent;
+        let heard = core
+            .nodes()
+            .filter(|(node, ..)| !silent.contains_key(*node));
+        if let Some(by_all) = heard.filter_map(|(_, _, promised)| promised).min() {
+            self.promised.store(by_all.0, Relaxed);
+        }
+    }
+}
+
 /// The two ends that a store is to be given, and what the console reads.
 pub struct Feed {
     /// For [`crate::edge::shell::Shell::observe`].
@@ -82,17 +114,27 @@ pub fn feed(
     clock: EventClock,
 ) -> Result<Feed, JournalError> {
     let told = Told::recalled(shell.log(), definition)?;
-    let first = snapshot(definition, shell.core(), &told, clock(), live::wall_now());
+    let time = EventTime {
+        clock,
+        promised: Arc::new(AtomicI64::new(i64::MAX)),
+    };
+    let first = snapshot(
+        definition,
+        shell.core(),
+        &told,
+        time.now(),
+        live::wall_now(),
+    );
     let (send, views) = watch::channel(Arc::new(first));
     let told = Arc::new(Mutex::new(told));
     let (observed, for_observer) = (told.clone(), definition.clone());
-    let receipt_clock = clock.clone();
+    let receipt_time = time.clone();
     let observer: Observer = Box::new(move |output| {
         let mut told = observed.lock().unwrap_or_else(PoisonError::into_inner);
         match output {
             Output::Accept(_) => told.observations += 1,
             Output::Decide(decision) => told.events.push(decision, &for_observer),
-            Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_clock()),
+            Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_time.now()),
             Output::Effect(
                 Effect::Commit { .. } | Effect::Pay { .. } | Effect::OpenGate { .. },
             ) => {}
@@ -105,8 +147,15 @@ pub fn feed(
             return;
         }
         shown = Some(Instant::now());
+        time.follow(core);
         let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        send.send_replace(Arc::new(snapshot(&definition, core, &told, clock(), wall)));
+        send.send_replace(Arc::new(snapshot(
+            &definition,
+            core,
+            &told,
+            time.now(),
+            wall,
+        )));
     });
     Ok(Feed {
         observer,

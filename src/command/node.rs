@@ -31,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Event time is the recorded one, so that a store whose nodes all play a recording prints the receipts that `stroll
 /// replay` prints. Start them all within the store's node_silent_s. At the end of the recording each node promises
 /// the time after which nobody can be inside any more and no review is open; then it stays on the line, as a real
-/// node does, until Ctrl-C or SIGTERM.
+/// node with nothing to see does, until Ctrl-C or SIGTERM.
 ///
 /// The outbox is named after the recording: started again with the same outbox the node goes on where it was, and
 /// a recording counts once in a journal however often it is played.
@@ -279,7 +279,7 @@ async fn play(
     };
     let mut course = Course {
         pace: (!args.as_fast_as_possible).then(|| Pace::starting(now, args.speed)),
-        stop: stop.clone(),
+        stop,
         link: link.state(),
     };
     let mut node = LiveNode::new(sensor, link, Clock::new()?);
@@ -311,12 +311,13 @@ async fn play(
     } else {
         node.finish(end_at).await?
     };
-    link.watermark(part.horizon(end_at), Vec::new());
+    let horizon = part.horizon(end_at);
+    link.watermark(horizon, Vec::new());
     if args.once {
         return deliver(link).await;
     }
     println!("Node {} has played its part", part.name);
-    stay(link, stop).await
+    stay(link, Pace::starting(horizon, 1.0), course).await
 }
 
 /// Waits until everything is committed, as long as that goes on, and says goodbye.
@@ -332,16 +333,16 @@ async fn deliver(link: NodeLink) -> anyhow::Result<()> {
     Ok(link.close(PATIENCE).await?)
 }
 
-/// Stays on the line until told to stop; the link repeats the last promise.
-async fn stay(link: NodeLink, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let mut state = link.state();
-    tokio::select! {
-        () = serving::stopped(stop) => farewell(link).await,
-        _ = state.wait_for(|state| matches!(state, LinkState::Ended { .. })) => {
-            // A link that has ended says why.
-            Ok(link.close(FAREWELL).await?)
-        }
+/// Stays on the line until told to stop. Time goes on, and nothing happens: a promise that stood still would say that
+/// the node has died.
+async fn stay(link: NodeLink, pace: Pace, mut course: Course) -> anyhow::Result<()> {
+    course.pace = Some(pace);
+    let mut now = pace.event_now();
+    while course.goes_on(now).await {
+        link.watermark(now, Vec::new());
+        now = pace.event_now().plus_seconds(NodeSensor::PROMISE_S);
     }
+    farewell(link).await
 }
 
 /// Ends as told. What is not committed yet is no failure: it stays in the outbox for the next start.

@@ -179,7 +179,7 @@ fn with_holes(index: usize, line: &str) -> String {
         .decode(values["data"].as_str().expect("samples"))
         .expect("base64");
     for (number, sample) in data.chunks_exact_mut(4).enumerate() {
-        if (index + number) % 37 == 0 || number % columns == 3 {
+        if (index + number).is_multiple_of(37) || number % columns == 3 {
             sample.copy_from_slice(&f32::NAN.to_le_bytes());
         }
     }

@@ -1,7 +1,7 @@
 //! Crashes: whatever is killed in the middle, the receipts are those of an undisturbed run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,9 @@ use stroll::store::NodeName;
 use stroll::units::Timestamp;
 
 use crate::corner;
+use crate::day::Day;
 use crate::mosquitto::Mosquitto;
-use crate::program::{LIMIT, Program, arg, replayed, stroll, text, wait_for};
+use crate::program::{LIMIT, Program, arg, replayed, wait_for};
 
 /// A seed for the moments of the crashes: printed, and taken from `STROLL_SEED` to see them again.
 fn seed() -> u64 {
@@ -175,118 +176,6 @@ fn a_restart_between_any_two_commits_changes_no_receipt() {
     }
 }
 
-/// A simulated day in a variant of the corner shop, as files.
-struct Day {
-    folder: tempfile::TempDir,
-    toml: String,
-}
-
-impl Day {
-    fn new(toml: String, seed: u64, shoppers: u32) -> Self {
-        let day = Day {
-            folder: tempfile::tempdir().expect("a folder"),
-            toml,
-        };
-        std::fs::write(day.path("store.toml"), &day.toml).expect("written");
-        let output = stroll(&[
-            "simulate",
-            "--store",
-            arg(&day.path("store.toml")),
-            "--seed",
-            &seed.to_string(),
-            "--shoppers",
-            &shoppers.to_string(),
-            "-o",
-            arg(&day.path("day.mcap")),
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        day
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// What an undisturbed replay charges, by shopper's track.
-    fn charged(&self) -> Value {
-        let replay = replayed(&[arg(&self.path("day.mcap")), "--json"]);
-        let mut receipts: Value = serde_json::from_str(&replay).expect("JSON");
-        sorted(receipts["receipts"].take())
-    }
-
-    /// What a coordinator has charged, by shopper's track: from its journal, when it is closed.
-    fn journalled(&self) -> Value {
-        let journal = Journal::open(
-            &self.path("journal.sqlite"),
-            &corner::definition(&self.toml),
-        );
-        let decisions = journal.and_then(|journal| journal.decisions());
-        let receipts = (decisions.expect("the journal can be read").into_iter())
-            .filter_map(|recorded| match recorded.decision {
-                Decision::ReceiptIssued { receipt } => Some(receipt),
-                _ => None,
-            })
-            .map(|receipt| {
-                let lines = receipt.lines.iter();
-                let products: Vec<Value> = lines
-                    .map(|l| serde_json::json!({"barcode": l.product, "quantity": l.quantity}))
-                    .collect();
-                serde_json::json!({"target_id": receipt.track, "products": products})
-            });
-        sorted(receipts.collect())
-    }
-
-    fn coordinator(&self, broker: &str) -> (Program, std::net::SocketAddr) {
-        let coordinator = Program::start(&[
-            "coordinator",
-            "--store",
-            arg(&self.path("store.toml")),
-            "--journal",
-            arg(&self.path("journal.sqlite")),
-            "--broker",
-            broker,
-            "--enrol",
-            arg(&self.path("day.mcap")),
-            "--listen",
-            "127.0.0.1:0",
-        ]);
-        let console = coordinator.console();
-        (coordinator, console)
-    }
-
-    fn node(&self, name: &str, broker: &str, more: &[&str]) -> Program {
-        let outbox = self.path(&format!("{name}.sqlite"));
-        let (store, recording) = (self.path("store.toml"), self.path("day.mcap"));
-        let args = [
-            "node",
-            "--store",
-            arg(&store),
-            "--name",
-            name,
-            "--broker",
-            broker,
-            "--outbox",
-            arg(&outbox),
-            "--from",
-            arg(&recording),
-        ];
-        Program::start(&[&args, more].concat())
-    }
-
-    fn nodes(&self) -> Vec<String> {
-        let nodes = &corner::definition(&self.toml).layout.nodes;
-        nodes.iter().map(|node| node.name.to_string()).collect()
-    }
-}
-
-fn sorted(receipts: Value) -> Value {
-    let Value::Array(mut receipts) = receipts else {
-        panic!("no receipts: {receipts}")
-    };
-    receipts.sort_by_key(|receipt| receipt["target_id"].to_string());
-    Value::Array(receipts)
-}
-
 fn receipts_shown(state: &Value) -> usize {
     state["receipts"].as_array().map_or(0, Vec::len)
 }
@@ -324,6 +213,13 @@ fn killed_in_the_middle(toml: String) {
         receipts_shown(state) == expected.as_array().map_or(0, Vec::len)
     });
     assert_eq!(state["sessions"], serde_json::json!([]));
+    for receipt in state["receipts"].as_array().into_iter().flatten() {
+        let delay_ms = receipt["delay_ms"].as_u64();
+        assert!(
+            delay_ms < Some(86_400_000),
+            "by the recording's time: {receipt}"
+        );
+    }
 
     // What was told before a restart is shown after it, too.
     coordinator.terminate();
@@ -363,55 +259,6 @@ fn a_coordinator_killed_in_the_middle_charges_what_an_undisturbed_replay_does() 
 #[test]
 fn a_coordinator_killed_in_a_store_without_a_gate_charges_the_same() {
     killed_in_the_middle(corner::gateless());
-}
-
-#[test]
-fn nodes_end_when_asked_to_and_a_recording_counts_once() {
-    let day = Day::new(corner::gated(), 3, 2);
-    let store = [
-        "coordinator",
-        "--store",
-        arg(&day.path("store.toml")),
-        "--journal",
-        arg(&day.path("journal.sqlite")),
-        "--mqtt-listen",
-        "127.0.0.1:0",
-        "--enrol",
-        arg(&day.path("day.mcap")),
-        "--listen",
-        "127.0.0.1:0",
-    ]
-    .map(str::to_owned);
-    let coordinator = Program::start(&store.each_ref().map(String::as_str));
-    let line = coordinator.line();
-    let broker = line
-        .split_once("mqtt://")
-        .map(|(_, rest)| rest.split(' ').next());
-    let broker = format!("mqtt://{}", broker.flatten().expect("a broker is named"));
-    let once = ["--as-fast-as-possible", "--once"];
-    let first: Vec<Program> = (day.nodes().iter())
-        .map(|name| day.node(name, &broker, &once))
-        .collect();
-    for node in first {
-        node.ends_well();
-    }
-    // The same again from outboxes that know nothing of it, and from those that know all.
-    for renew in [true, false] {
-        for name in day.nodes() {
-            if renew {
-                let outbox = day.path(&format!("{name}.sqlite"));
-                std::fs::remove_file(outbox).expect("it is there");
-                for beside in ["-wal", "-shm"] {
-                    // SQLite may have folded them in.
-                    let _ = std::fs::remove_file(day.path(&format!("{name}.sqlite{beside}")));
-                }
-            }
-            day.node(&name, &broker, &once).ends_well();
-        }
-    }
-    coordinator.terminate();
-    coordinator.ends_well();
-    assert_eq!(day.journalled(), day.charged());
 }
 
 /// Bytes of what a journal has written so far.

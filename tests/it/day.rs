@@ -1,0 +1,155 @@
+//! A simulated day in the corner shop, and the processes that play it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use stroll::checkout::Decision;
+use stroll::edge::journal::Journal;
+
+use crate::corner;
+use crate::program::{Program, arg, replayed, stroll, text};
+
+/// A simulated day in a variant of the corner shop, as files.
+pub struct Day {
+    folder: tempfile::TempDir,
+    pub toml: String,
+}
+
+impl Day {
+    /// Simulates it.
+    pub fn new(toml: String, seed: u64, shoppers: u32) -> Self {
+        let day = Day {
+            folder: tempfile::tempdir().expect("a folder"),
+            toml,
+        };
+        std::fs::write(day.path("store.toml"), &day.toml).expect("written");
+        let output = stroll(&[
+            "simulate",
+            "--store",
+            arg(&day.path("store.toml")),
+            "--seed",
+            &seed.to_string(),
+            "--shoppers",
+            &shoppers.to_string(),
+            "-o",
+            arg(&day.path("day.mcap")),
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        day
+    }
+
+    /// A file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What an undisturbed replay charges, by shopper's track.
+    pub fn charged(&self) -> Value {
+        let replay = replayed(&[arg(&self.path("day.mcap")), "--json"]);
+        let mut receipts: Value = serde_json::from_str(&replay).expect("JSON");
+        sorted(receipts["receipts"].take())
+    }
+
+    /// What a coordinator has charged, by shopper's track: from its journal, when it is closed.
+    pub fn journalled(&self) -> Value {
+        let journal = Journal::open(
+            &self.path("journal.sqlite"),
+            &corner::definition(&self.toml),
+        );
+        let decisions = journal.and_then(|journal| journal.decisions());
+        let receipts = (decisions.expect("the journal can be read").into_iter())
+            .filter_map(|recorded| match recorded.decision {
+                Decision::ReceiptIssued { receipt } => Some(receipt),
+                _ => None,
+            })
+            .map(|receipt| {
+                let lines = receipt.lines.iter();
+                let products: Vec<Value> = lines
+                    .map(|l| serde_json::json!({"barcode": l.product, "quantity": l.quantity}))
+                    .collect();
+                serde_json::json!({"target_id": receipt.track, "products": products})
+            });
+        sorted(receipts.collect())
+    }
+
+    /// Starts a coordinator on that broker; its console.
+    pub fn coordinator(&self, broker: &str) -> (Program, SocketAddr) {
+        let coordinator = Program::start(&[
+            "coordinator",
+            "--store",
+            arg(&self.path("store.toml")),
+            "--journal",
+            arg(&self.path("journal.sqlite")),
+            "--broker",
+            broker,
+            "--enrol",
+            arg(&self.path("day.mcap")),
+            "--listen",
+            "127.0.0.1:0",
+        ]);
+        let console = coordinator.console();
+        (coordinator, console)
+    }
+
+    /// Starts a node of it on that broker.
+    pub fn node(&self, name: &str, broker: &str, more: &[&str]) -> Program {
+        let outbox = self.path(&format!("{name}.sqlite"));
+        let (store, recording) = (self.path("store.toml"), self.path("day.mcap"));
+        let args = [
+            "node",
+            "--store",
+            arg(&store),
+            "--name",
+            name,
+            "--broker",
+            broker,
+            "--outbox",
+            arg(&outbox),
+            "--from",
+            arg(&recording),
+        ];
+        Program::start(&[&args, more].concat())
+    }
+
+    /// Every node's name.
+    pub fn nodes(&self) -> Vec<String> {
+        let nodes = &corner::definition(&self.toml).layout.nodes;
+        nodes.iter().map(|node| node.name.to_string()).collect()
+    }
+}
+
+fn sorted(receipts: Value) -> Value {
+    let Value::Array(mut receipts) = receipts else {
+        panic!("no receipts: {receipts}")
+    };
+    receipts.sort_by_key(|receipt| receipt["target_id"].to_string());
+    Value::Array(receipts)
+}
+
+/// A coordinator with the broker inside it, its console, and where nodes connect.
+pub fn with_broker(day: &Day) -> (Program, SocketAddr, String) {
+    let coordinator = Program::start(&[
+        "coordinator",
+        "--store",
+        arg(&day.path("store.toml")),
+        "--journal",
+        arg(&day.path("journal.sqlite")),
+        "--mqtt-listen",
+        "127.0.0.1:0",
+        "--enrol",
+        arg(&day.path("day.mcap")),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let line = coordinator.line();
+    let address = |scheme: &str| {
+        let rest = line.split_once(scheme).map(|(_, rest)| rest);
+        let end = rest.and_then(|rest| rest.split([',', ' ']).next());
+        end.unwrap_or_else(|| panic!("no {scheme} in: {line}"))
+            .to_owned()
+    };
+    let console = address("http://").parse().expect("an address");
+    let broker = format!("mqtt://{}", address("mqtt://"));
+    (coordinator, console, broker)
+}
