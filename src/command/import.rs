@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-
+use super::output_file;
 use crate::edge::recording::mcap::McapWriter;
 use crate::edge::recording::{OpenOptions, nanostore};
 use crate::recording::{Record, Recording};
@@ -49,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         definition: None,
     };
     let recording = nanostore::read(&args.dir, &options)?;
-    let file = create(&args.output, args.force)?;
+    let file = output_file::create(&args.output, args.force)?;
     if let Err(error) = write(&recording, file) {
         // Half a recording under the name of a whole one would mislead; the first error is the one to tell.
         let _ = std::fs::remove_file(&args.output);
@@ -57,23 +56,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     println!("{}", summary(&args.dir, &args.output, &recording));
     Ok(())
-}
-
-/// Opens the output; one that is there already only by `force`.
-fn create(path: &Path, force: bool) -> anyhow::Result<File> {
-    let mut how = File::options();
-    how.write(true);
-    if force {
-        how.create(true).truncate(true);
-    } else {
-        how.create_new(true);
-    }
-    match how.open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} exists already; `--force` overwrites it", path.display())
-        }
-        opened => opened.with_context(|| format!("{} cannot be written", path.display())),
-    }
 }
 
 fn write(recording: &Recording, file: File) -> anyhow::Result<()> {

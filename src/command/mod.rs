@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod import;
 mod live_store;
 pub mod node;
+mod output_file;
 mod pace;
 mod printed;
 pub mod replay;

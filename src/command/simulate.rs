@@ -1,12 +1,13 @@
 //! `stroll simulate`: a recording of trips that never happened, with their truth.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
+use super::output_file;
 use crate::edge::definition_file;
 use crate::edge::recording::mcap::McapWriter;
 use crate::recording::Truth;
@@ -45,7 +46,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         shoppers: Some(args.shoppers),
         ..Options::default()
     };
-    let file = create(&args.output, args.force)?;
+    let file = output_file::create(&args.output, args.force)?;
     let played = play(&definition, args.seed, &options, file);
     if played.is_err() {
         // Half a recording under the name of a whole one would mislead; the first error is the one to tell.
@@ -54,23 +55,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (truth, seconds) = played?;
     println!("{}", summary(&args.output, &truth, seconds)?);
     Ok(())
-}
-
-/// Opens the output; one that is there already only by `force`.
-fn create(path: &Path, force: bool) -> anyhow::Result<File> {
-    let mut how = File::options();
-    how.write(true);
-    if force {
-        how.create(true).truncate(true);
-    } else {
-        how.create_new(true);
-    }
-    match how.open(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} exists already; `--force` overwrites it", path.display())
-        }
-        opened => opened.with_context(|| format!("{} cannot be written", path.display())),
-    }
 }
 
 /// Plays the store into `file`; gives the truth and the seconds that it lasted.

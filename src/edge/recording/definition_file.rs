@@ -1,10 +1,9 @@
-//! The store definition as JSON: what a recording carries, and the normal form that its hash is taken of.
+//! The store definition as JSON: what a recording carries.
 //!
 //! These structs mirror those of [`crate::store`] field by field, so that a change there does not silently change
 //! what old recordings mean: the conversions below name every field and stop compiling instead.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::store::{
     Catalogue, Definition, Facing, Gate, Layout, Node, NodeName, Planogram, Plate, PlateId, Policy,
@@ -25,8 +24,7 @@ pub struct DefinitionFile {
     pub shelves: Vec<ShelfFile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Point>,
-    /// [`Definition::hash`]; empty in the normal form.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// [`Definition::hash`]
     pub hash: String,
 }
 
@@ -92,16 +90,6 @@ pub enum InconsistentDefinition {
     ProductTwice(ProductId),
     #[error("the store definition has a facing of product {0}, which is not in its catalogue")]
     UnknownProduct(ProductId),
-}
-
-/// SHA-256 of a definition's normal form (its JSON without the hash), in hex.
-pub fn hash(definition: &Definition) -> Result<String, serde_json::Error> {
-    let normal_form = DefinitionFile {
-        hash: String::new(),
-        ..DefinitionFile::from(definition)
-    };
-    let digest = Sha256::digest(serde_json::to_vec(&normal_form)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl From<&Definition> for DefinitionFile {

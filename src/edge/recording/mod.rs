@@ -18,7 +18,7 @@ mod error;
 pub mod mcap;
 pub mod nanostore;
 
-pub use definition_file::{DefinitionFile, InconsistentDefinition, hash};
+pub use definition_file::{DefinitionFile, InconsistentDefinition};
 pub use error::{Damage, Flaw, RecordingError};
 
 /// How to open a recording.

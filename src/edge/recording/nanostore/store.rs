@@ -10,8 +10,9 @@ use super::lines::{self, LineFlaw, Lines, Located};
 use super::places::{FacingPlace, Places};
 use super::plates::GondolaShape;
 use super::{CEILING, gondola_node};
-use crate::edge::recording::{Damage, RecordingError, hash};
+use crate::edge::recording::{Damage, RecordingError};
 use crate::store::catalogue::canonical;
+use crate::store::normal_form;
 use crate::store::{
     Catalogue, Definition, Facing, Layout, Node, Planogram, Plate, PlateId, Policy, Product,
     ProductId, Shelf, ShelfId, SoldBy,
@@ -127,7 +128,7 @@ impl StoreFiles {
             layout,
             hash: String::new(),
         };
-        definition.hash = hash(&definition)?;
+        definition.hash = normal_form::hash(&definition);
         Ok(definition)
     }
 }
