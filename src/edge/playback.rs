@@ -83,37 +83,49 @@ impl<'a> Playback<'a> {
 
     /// Plays the next stretch into `shell`. False when the recording is over and everybody has left.
     pub fn step(&mut self, shell: &mut Shell<Coordinator>) -> Result<bool, PlaybackError> {
-        let Some(first) = self.records.get(self.played) else {
+        let rest = &self.records[self.played..];
+        let Some(first) = rest.first() else {
             return Ok(false);
         };
         let until = first.at().plus_seconds(GROUP_S);
+        let group = &rest[..rest.partition_point(|record| record.at() < until)];
+        let now = group.last().map_or(until, Record::at);
+        self.played += group.len();
+        let over = self.played == self.records.len();
+        let mut inputs = self.sense(group, now, over)?;
+        // No tick: whether a node is silent is a matter of wall time, and a recording has none.
+        inputs.extend(over.then_some(Input::EndOfRecording));
+        shell.batch(inputs, now)?;
+        Ok(!over)
+    }
+
+    /// What the nodes send of a stretch of records that ends at `now`, in the order of the records.
+    fn sense(
+        &mut self,
+        group: &[Record],
+        now: Timestamp,
+        over: bool,
+    ) -> Result<Vec<Input>, PlaybackError> {
         let mut inputs = Vec::new();
-        let mut now = first.at();
-        while let Some(record) = self.records.get(self.played).filter(|r| r.at() < until) {
-            now = now.max(record.at());
+        for record in group {
             if let Some(node) = self.nodes.get_mut(record.node()) {
                 let mut seen = Vec::new();
                 node.sensor.push(record, &mut seen);
-                node.publish(seen, &self.store, self.first_at, now, &mut inputs)?;
-                node.promise(&self.store, now, &mut inputs)?;
+                node.publish(seen, &self.store, self.first_at, record.at(), &mut inputs)?;
+                node.promise(&self.store, record.at(), &mut inputs)?;
             }
-            self.played += 1;
         }
-        let over = self.played == self.records.len();
-        if over {
-            for node in self.nodes.values_mut() {
+        for node in self.nodes.values_mut() {
+            if over {
                 let mut seen = Vec::new();
                 node.sensor.finish(&mut seen);
                 node.publish(seen, &self.store, self.first_at, now, &mut inputs)?;
+            } else {
+                // Also a node that had nothing to say: records come in the order of time.
+                node.promise(&self.store, now, &mut inputs)?;
             }
         }
-        inputs.push(if over {
-            Input::EndOfRecording
-        } else {
-            Input::Tick
-        });
-        shell.batch(inputs, now)?;
-        Ok(!over)
+        Ok(inputs)
     }
 
     /// Plays all of it; the receipts of every session that the store has closed, by time of entry.
