@@ -31,7 +31,8 @@
 //!   [`checkout::session`], [`checkout::payment`] (an explicit state machine), [`checkout::receipt`],
 //!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.
 //! - [`coordinator`]: `handle(input, now) -> outputs`. Its `intake` takes each stamp once and waits for watermarks,
-//!   `deciding` works in event time, `settlement` goes from the exit to the receipt, `state` is the fold.
+//!   `deciding` works in event time, `gate` admits and sees people out, `settlement` goes from the exit to the receipt,
+//!   `state` is the fold, and `restoring` takes up after a restart.
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
 //!
 //! The world:

@@ -76,11 +76,6 @@ impl<'a> Playback<'a> {
         }
     }
 
-    /// Records played so far, of how many.
-    pub fn progress(&self) -> (usize, usize) {
-        (self.played, self.records.len())
-    }
-
     /// Plays the next stretch into `shell`. False when the recording is over and everybody has left.
     pub fn step(&mut self, shell: &mut Shell<Coordinator>) -> Result<bool, PlaybackError> {
         let rest = &self.records[self.played..];
