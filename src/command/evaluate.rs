@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "OUT.svg")]
     curve: Option<PathBuf>,
     /// Send to review what is less sure than this, instead of the store's `confidence_min`
-    #[arg(long, value_name = "X", value_parser = confidence)]
+    #[arg(long, value_name = "X", value_parser = confidence, conflicts_with = "curve")]
     confidence: Option<f64>,
 }
 
@@ -196,9 +196,12 @@ fn points(swept: &[Vec<Outcome>]) -> Vec<Point> {
 fn draw(path: &Path, points: &[Point], suites: &[Suite], own: &[Outcome]) -> anyhow::Result<()> {
     let names: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
     let title = match names[..] {
-        [name] => format!("What doubt costs: {name}, {} cases", own.len()),
+        [name] => format!(
+            "What doubt costs, by confidence_min: {name}, {} cases",
+            own.len()
+        ),
         _ => format!(
-            "What doubt costs: {} suites, {} cases",
+            "What doubt costs, by confidence_min: {} suites, {} cases",
             names.len(),
             own.len()
         ),

@@ -159,3 +159,87 @@ fn moved(hypothesis: &Hypothesis) -> Vec<Moved> {
         items: hypothesis.items.clone(),
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Milligrams;
+
+    fn review(name: &str) -> AttributionVerdict {
+        AttributionVerdict::Review {
+            review: name.into(),
+            reason: "doubt".to_owned(),
+        }
+    }
+
+    fn attributed(sequence: u64, verdict: AttributionVerdict) -> Decision {
+        Decision::Attributed(Attributed {
+            change: Stamp {
+                node: "n".into(),
+                outbox: "o".into(),
+                sequence,
+            },
+            at: Timestamp(0),
+            shelf: ShelfId {
+                gondola: 1,
+                shelf: 1,
+            },
+            kind: ChangeKind::Take,
+            delta_mg: Milligrams(-1),
+            plates: vec![1],
+            verdict,
+            hypotheses: Vec::new(),
+        })
+    }
+
+    fn closed(review: &str, session: Option<&str>) -> Decision {
+        Decision::ReviewClosed {
+            review: review.into(),
+            at: Timestamp(0),
+            by: "somebody".to_owned(),
+            session: session.map(SessionId::from),
+            items: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_word_about_a_change_counts() {
+        let nothing = || AttributionVerdict::Nothing {
+            reason: String::new(),
+        };
+        type Row = (&'static str, Vec<Decision>, (u64, u64));
+        let table: Vec<Row> = vec![
+            ("no decision", vec![], (0, 0)),
+            (
+                "each verdict once",
+                vec![
+                    attributed(1, AttributionVerdict::Accepted),
+                    attributed(2, review("r")),
+                    attributed(3, nothing()),
+                ],
+                (1, 2),
+            ),
+            (
+                "a review that a person gives to a shopper",
+                vec![attributed(1, review("r")), closed("r", Some("s"))],
+                (0, 1),
+            ),
+            (
+                "a review that ends in the shopper's favour",
+                vec![attributed(1, review("r")), closed("r", None)],
+                (1, 1),
+            ),
+            (
+                "a second word about the same change",
+                vec![
+                    attributed(1, review("r")),
+                    attributed(1, AttributionVerdict::Accepted),
+                ],
+                (0, 1),
+            ),
+        ];
+        for (name, decisions, expected) in table {
+            assert_eq!(Changes::of(&decisions).reviewed_of(), expected, "{name}");
+        }
+    }
+}

@@ -450,3 +450,6 @@ fn take_one(units: &mut Units, unit: &(String, String)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
