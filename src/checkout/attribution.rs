@@ -28,7 +28,7 @@ const HAND_OUTLIER: (f64, f64) = (0.03, 0.35);
 /// Where the head is while reaching: so far from the plates, with such a spread, metres.
 const HEAD_M: (f64, f64) = (0.55, 0.30);
 /// Weight of an unseen taker, on the scale of reach (1 = a hand on the plate).
-const NOBODY: f64 = 0.001;
+pub const NOBODY: f64 = 0.001;
 /// Prior of a product whose facing is on the changed plates, beside them, elsewhere on the shelf.
 const ON_PLATES: f64 = 1.0;
 const BESIDE: f64 = 0.02;
@@ -220,14 +220,14 @@ impl Place {
     }
 
     /// Metres on the floor plan from the middle of the box's front.
-    fn distance_on_floor(&self, p: &Point) -> f64 {
+    pub fn distance_on_floor(&self, p: &Point) -> f64 {
         ((p.x - (self.low.x + self.high.x) / 2.0).powi(2) + (p.y - self.low.y).powi(2)).sqrt()
     }
 }
 
 /// Log of how well a shopper's hands (or head) explain a change there and then; `None` if they were not seen at all
 /// or were not inside.
-fn reach(tracks: &Tracks, session: &Session, place: &Place, peak: Timestamp) -> Option<f64> {
+pub fn reach(tracks: &Tracks, session: &Session, place: &Place, peak: Timestamp) -> Option<f64> {
     if session.entered_at > peak || session.exited_at.is_some_and(|at| at < peak) {
         return None;
     }
