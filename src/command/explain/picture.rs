@@ -75,7 +75,7 @@ pub fn draw(played: &Played<'_>, change: &Change, story: &Story) -> anyhow::Resu
     let lower = Panel {
         title: "distance to the changed plates",
         unit: "m",
-        values: 0.0..padded(&distances, DISTANCE_M_MAX).end,
+        values: -0.05..padded(&distances, DISTANCE_M_MAX).end,
         lines: distances,
         marks: &marks,
         peak_t_s: story.outline.t_s,
@@ -229,13 +229,17 @@ fn panel(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
     let (caption, left) = left.split_vertically(22);
     let heading = format!("{} ({})", panel.title, panel.unit);
     caption.draw(&Text::new(heading, (20, 4), plot::text(13, true, &INK)))?;
+    let peak = panel.peak_t_s;
     let mut chart = ChartBuilder::on(&left)
         .margin_top(16)
         .margin_right(8)
         .x_label_area_size(if panel.has_time_axis { 46 } else { 12 })
         .y_label_area_size(64)
-        .build_cartesian_2d(-WINDOW_S..WINDOW_S, panel.values.clone())?;
-    let time = |t: &f64| format!("{:.1}", panel.peak_t_s + t);
+        .build_cartesian_2d(peak - WINDOW_S..peak + WINDOW_S, panel.values.clone())?;
+    let time = |t: &f64| match panel.has_time_axis {
+        true => format!("{t:.1}"),
+        false => String::new(),
+    };
     let value = |v: &f64| axis_label(*v, &panel.values);
     let mut mesh = chart.configure_mesh();
     mesh.axis_style(GRID)
@@ -249,8 +253,6 @@ fn panel(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
         .axis_desc_style(plot::text(12, false, &FAINT_INK));
     if panel.has_time_axis {
         mesh.x_desc("seconds from the recording's start");
-    } else {
-        mesh.x_labels(0);
     }
     mesh.draw()?;
     marks(&mut chart, panel)?;
@@ -260,7 +262,7 @@ fn panel(area: &Area<'_>, panel: &Panel<'_>) -> Drawn {
         for points in line.points.chunk_by(|a, b| b.0 - a.0 <= GAP_S) {
             let points = points
                 .iter()
-                .map(|(t, v)| (*t, v.clamp(panel.values.start, panel.values.end)));
+                .map(|(t, v)| (peak + t, v.clamp(panel.values.start, panel.values.end)));
             if line.dashed {
                 let thin = line.colour.stroke_width(1);
                 chart.draw_series(DashedLineSeries::new(points, 5, 4, thin))?;
@@ -313,7 +315,7 @@ fn marks(chart: &mut Chart<'_, '_>, panel: &Panel<'_>) -> Drawn {
         } else {
             FAINT_INK.stroke_width(1)
         };
-        let points = [(t, low), (t, high)];
+        let points = [low, high].map(|v| (panel.peak_t_s + t, v));
         if is_peak {
             chart.draw_series(LineSeries::new(points, style))?;
         } else {
@@ -324,15 +326,21 @@ fn marks(chart: &mut Chart<'_, '_>, panel: &Panel<'_>) -> Drawn {
         }
         // The change is never far from its start and its end: names go to the side where there is room.
         let side = if is_peak {
-            HPos::Center
+            HPos::Left
         } else if t < 0.0 {
             HPos::Right
         } else {
             HPos::Left
         };
         let style = plot::text(11, is_peak, &FAINT_INK).pos(Pos::new(side, VPos::Bottom));
+        let aside = match side {
+            HPos::Left => 4,
+            HPos::Center => 0,
+            HPos::Right => -4,
+        };
+        let top = EmptyElement::at((panel.peak_t_s + t, high));
         let area = chart.plotting_area();
-        area.draw(&(EmptyElement::at((t, high)) + Text::new(name.to_owned(), (0, -3), style)))?;
+        area.draw(&(top + Text::new(name.to_owned(), (aside, -3), style)))?;
     }
     Ok(())
 }

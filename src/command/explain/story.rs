@@ -18,6 +18,8 @@ use crate::units::{Milligrams, Timestamp};
 const NEAR_MAX: usize = 8;
 /// Who came no nearer than this to the plates was not near, metres.
 const NEAR_M: f64 = 2.5;
+/// Whose receipt is told of, besides the likeliest's: who did it with at least this probability, parts in a million.
+const DOUBTED_PPM: u32 = 50_000;
 
 /// A change in a line.
 #[derive(Clone, Debug, Serialize)]
@@ -261,8 +263,11 @@ fn later(played: &Played<'_>, change: &Change) -> Vec<String> {
     let (session, items) = attributed.hypotheses.first().map_or((None, &[][..]), |h| {
         (h.session.as_ref(), h.items.as_slice())
     });
-    let involved =
-        |id: &SessionId| (attributed.hypotheses.iter()).any(|h| h.session.as_ref() == Some(id));
+    let involved = |id: &SessionId| {
+        let doubted =
+            |h: &Hypothesis| h.session.as_ref() == Some(id) && h.probability_ppm >= DOUBTED_PPM;
+        session == Some(id) || attributed.hypotheses.iter().any(doubted)
+    };
     let same =
         |others: &[Item]| (others.iter()).any(|o| items.iter().any(|i| i.product == o.product));
     let is_ours = |review| matches!(&attributed.verdict, AttributionVerdict::Review { review: ours, .. } if ours == review);
