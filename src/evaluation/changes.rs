@@ -86,7 +86,15 @@ struct Fold {
 impl Fold {
     fn apply(&mut self, decision: &Decision) {
         match decision {
-            Decision::Attributed(attributed) => self.attributed(attributed),
+            Decision::Attributed(attributed) | Decision::Revised(attributed) => {
+                self.attributed(attributed);
+            }
+            Decision::CartDetermined {
+                session, doubted, ..
+            } => self.changes.dropped.push(Moved {
+                session: Some(session.clone()),
+                items: doubted.clone(),
+            }),
             Decision::ReviewClosed {
                 review,
                 session: session @ Some(_),
@@ -154,10 +162,11 @@ impl Fold {
 
 /// Everybody's part in what a hypothesis says.
 fn moved(hypothesis: &Hypothesis) -> Vec<Moved> {
-    vec![Moved {
-        session: hypothesis.session.clone(),
-        items: hypothesis.items.clone(),
-    }]
+    let moved = |(session, items): (Option<&SessionId>, &[Item])| Moved {
+        session: session.cloned(),
+        items: items.to_vec(),
+    };
+    hypothesis.shares().map(moved).collect()
 }
 
 #[cfg(test)]
