@@ -15,6 +15,7 @@ use super::live_store::{OpenStore, Setup};
 use super::pace::{self, Pace};
 use super::serving::{self, ConsoleArgs};
 use super::verdict::Verdict;
+use crate::checkout::session::Role;
 use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
@@ -125,8 +126,8 @@ async fn open(
     })
     .await?;
     for (device, key) in simulation.devices() {
-        let (device, key) = (device.clone(), key.clone());
-        store.tell(Input::DeviceEnrolled { device, key }).await;
+        let (device, key, role) = (device.clone(), key.clone(), Role::Shopper);
+        (store.tell(Input::DeviceEnrolled { device, key, role })).await;
     }
     let mut inlets = BTreeMap::new();
     let mut nodes = Vec::new();

@@ -8,7 +8,7 @@ use super::{Coordinator, Effect, Output, Visit};
 use crate::checkout::attribution::{self, Evidence, Explained, What};
 use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId};
 use crate::checkout::payment::PaymentState;
-use crate::checkout::session::{SessionId, SessionState};
+use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
     BodySegment, ChangeKind, Observation, ShelfObservation, Stamp, Stamped, TrackId,
@@ -212,6 +212,7 @@ impl Coordinator {
                 Decision::SessionOpened {
                     session: session.clone(),
                     at,
+                    role: Role::Shopper,
                     device: None,
                     track,
                 },

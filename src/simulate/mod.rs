@@ -30,6 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
 use crate::checkout::entry_code::EntryCode;
+use crate::checkout::session::Role;
 use crate::observation::{DeviceId, GateEvent, GateObservation};
 use crate::recording::{BodyFrame, GateRecord, Record, Recording, TrueDevice, Truth};
 use crate::store::{Definition, NodeName};
@@ -412,6 +413,7 @@ fn true_device((device, key): &(DeviceId, Vec<u8>)) -> TrueDevice {
     TrueDevice {
         device: device.clone(),
         key_base64: base64::engine::general_purpose::STANDARD.encode(key),
+        role: Role::Shopper,
     }
 }
 

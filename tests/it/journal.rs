@@ -10,6 +10,7 @@ use stroll::checkout::decision::{
 };
 use stroll::checkout::payment::{PaymentGateway, PaymentOutcome};
 use stroll::checkout::receipt::{Paid, Receipt, ReceiptLine};
+use stroll::checkout::session::Role;
 use stroll::coordinator::Output;
 use stroll::edge::gateway::Sandbox;
 use stroll::edge::journal::{Device, Journal};
@@ -226,6 +227,7 @@ fn decisions() -> Vec<Decision> {
         Decision::SessionOpened {
             session: session(),
             at: at(0),
+            role: Role::Staff,
             device: Some("phone".into()),
             track: None,
         },
@@ -286,9 +288,11 @@ fn decisions() -> Vec<Decision> {
 fn write_journal(path: &Path) {
     let mut journal = Journal::open(path, &shop()).unwrap();
     journal
-        .enrol_device(&"phone".into(), b"not a secret")
+        .enrol_device(&"phone".into(), b"not a secret", Role::Staff)
         .unwrap();
-    journal.enrol_device(&"lost".into(), b"nor this").unwrap();
+    journal
+        .enrol_device(&"lost".into(), b"nor this", Role::Shopper)
+        .unwrap();
     journal.revoke_device(&"lost".into()).unwrap();
     let accepted = observations()
         .into_iter()
@@ -335,14 +339,15 @@ fn a_journal_of_version_1_is_read() {
     let found: Vec<Stamped> = contents.observations.map(Result::unwrap).collect();
     assert_eq!(found, observations());
     assert_eq!(journal.committed_up_to(&stamp(0).node, &stamp(0).outbox), 6);
-    let device = |id: &str, key: &[u8], revoked| Device {
+    let device = |id: &str, key: &[u8], role, revoked| Device {
         id: id.into(),
         key: key.to_owned(),
+        role,
         revoked,
     };
     let devices = [
-        device("lost", b"nor this", true),
-        device("phone", b"not a secret", false),
+        device("lost", b"nor this", Role::Shopper, true),
+        device("phone", b"not a secret", Role::Staff, false),
     ];
     assert_eq!(journal.devices().unwrap(), devices);
 }

@@ -6,7 +6,7 @@ mod properties;
 use super::*;
 use crate::checkout::cart::Cart;
 use crate::checkout::payment::PaymentState;
-use crate::checkout::session::SessionState;
+use crate::checkout::session::{Role, SessionState};
 use crate::observation::{BodySegment, Pose, Sighting};
 use crate::store::definition;
 
@@ -199,6 +199,7 @@ fn explained(
         let session = Session {
             id: id.clone(),
             state: person.state,
+            role: Role::Shopper,
             device: None,
             track: Some(track),
             entered_at: time(shift_us, person.entered_s),
