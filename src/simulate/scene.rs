@@ -19,7 +19,7 @@ const TRIES_MAX: u32 = 400;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
     /// To be played alone, and together with the partner; the next ones last.
-    alone: Vec<Situation>,
+    pub alone: Vec<Situation>,
     pub together: Vec<Situation>,
     /// Number of the shopper that it plays with.
     partner: Option<u64>,
