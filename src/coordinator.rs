@@ -24,6 +24,7 @@ use crate::units::Timestamp;
 
 mod deciding;
 mod gate;
+mod inferring;
 mod intake;
 mod restoring;
 mod settlement;
@@ -141,6 +142,8 @@ pub struct Coordinator {
     gateless: bool,
     /// Settled sessions whose hold is being released: asked once.
     asked_to_void: BTreeSet<SessionId>,
+    /// What the store believes about changes that later evidence may still decide.
+    inferring: inferring::Inferring,
     /// What the journal has said so far, during a restart.
     restored: restoring::Restored,
     started_at: Option<Timestamp>,
@@ -163,6 +166,7 @@ impl Coordinator {
             unbound: BTreeMap::new(),
             gateless,
             asked_to_void: BTreeSet::new(),
+            inferring: inferring::Inferring::new(definition.clone()),
             restored: restoring::Restored::default(),
             started_at: None,
             definition,
@@ -254,7 +258,9 @@ impl Coordinator {
 
     /// Applies a decision and hands it to the journal.
     fn decide(&mut self, decision: Decision, out: &mut Vec<Output>) {
+        let reviewed = self.state.change_of_review(&decision);
         self.state.apply(&decision);
+        self.inferring.follow(&decision, reviewed.as_ref());
         out.push(Output::Decide(decision));
     }
 

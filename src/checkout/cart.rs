@@ -6,7 +6,7 @@ use crate::observation::Item;
 use crate::store::{Catalogue, ProductId, SoldBy};
 use crate::units::{Milligrams, Money};
 
-use super::decision::ReviewId;
+use super::decision::{ReviewId, SureLine};
 use super::receipt::ReceiptLine;
 
 /// What a shopper has, as far as the store knows.
@@ -16,6 +16,8 @@ pub struct Cart {
     lines: BTreeMap<ProductId, Held>,
     /// What was taken last: a hand that puts something back most likely still holds it.
     last_taken: Option<ProductId>,
+    /// Units that were taken out by a revision before the revision of their put-back has brought them in.
+    ahead: BTreeMap<ProductId, Held>,
     /// Changes that wait for a verdict, with what they most likely were.
     pub reviews: BTreeMap<ReviewId, Vec<Item>>,
 }
@@ -54,8 +56,12 @@ impl Cart {
     /// Adds picked items; `mass` is what left the shelf with all of them.
     pub fn take(&mut self, items: &[Item], mass: Milligrams, catalogue: &Catalogue) {
         for (item, share) in shares(items, mass, catalogue).filter(|(item, _)| item.quantity > 0) {
+            let (quantity, share) = self.less_ahead(item, share);
+            if quantity == 0 {
+                continue;
+            }
             let held = self.lines.entry(item.product.clone()).or_default();
-            held.quantity = held.quantity.saturating_add(item.quantity);
+            held.quantity = held.quantity.saturating_add(quantity);
             held.mass = Milligrams(held.mass.0.saturating_add(share.0));
         }
         self.last_taken = (items.iter().rev())
@@ -75,6 +81,51 @@ impl Cart {
                 }
             }
         }
+    }
+
+    /// Undoes a take: what was said to be picked was not. Units that have been put back meanwhile are owed to the
+    /// revision of that put-back.
+    pub fn undo_take(&mut self, items: &[Item], mass: Milligrams, catalogue: &Catalogue) {
+        for (item, share) in shares(items, mass, catalogue) {
+            let there = self.quantity(&item.product);
+            let missing = item.quantity.saturating_sub(there);
+            if missing > 0 {
+                let ahead = self.ahead.entry(item.product.clone()).or_default();
+                ahead.quantity += missing;
+                let owed = part_of(share, i64::from(missing), i64::from(item.quantity));
+                ahead.mass = Milligrams(ahead.mass.0.saturating_add(owed.0));
+            }
+        }
+        self.put_back(items, mass, catalogue);
+    }
+
+    /// What of taken units is not owed to an earlier revision.
+    fn less_ahead(&mut self, item: &Item, share: Milligrams) -> (u32, Milligrams) {
+        let Some(ahead) = self.ahead.get_mut(&item.product) else {
+            return (item.quantity, share);
+        };
+        let owed = ahead.quantity.min(item.quantity);
+        let left = item.quantity - owed;
+        ahead.quantity -= owed;
+        if ahead.quantity == 0 {
+            self.ahead.remove(&item.product);
+        }
+        (left, part_of(share, i64::from(left), i64::from(item.quantity)))
+    }
+
+    /// Replaces all lines.
+    pub fn determine(&mut self, lines: &[SureLine]) {
+        self.ahead.clear();
+        self.lines = (lines.iter())
+            .filter(|line| line.quantity > 0)
+            .map(|line| {
+                let held = Held {
+                    quantity: line.quantity,
+                    mass: line.mass_mg,
+                };
+                (line.product.clone(), held)
+            })
+            .collect();
     }
 
     /// Drops units from the cart, each with an even share of what its line weighs.

@@ -40,6 +40,9 @@ pub enum Decision {
     },
     /// A shelf's change was given to a session, to nobody, or to review.
     Attributed(Attributed),
+    /// Later evidence gives a change another verdict or another likeliest explanation: this takes the place of what
+    /// was decided about the same change before.
+    Revised(Attributed),
     /// A person's answer to a review; or, by the deadline, `None` for "in the shopper's favour".
     ReviewClosed {
         review: ReviewId,
@@ -58,6 +61,16 @@ pub enum Decision {
     },
     /// The shopper has left; what counts are changes before this.
     SessionExited { session: SessionId, at: Timestamp },
+    /// The shopper has left: these are the units that are theirs whichever way the doubtful changes went. The cart
+    /// holds them from now on, whatever the single changes were taken for.
+    CartDetermined {
+        session: SessionId,
+        at: Timestamp,
+        lines: Vec<SureLine>,
+        /// Units that may be theirs as well; while there are any, the cart waits for verdicts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        doubted: Vec<Item>,
+    },
     /// The shopper has left, and the cart can't be final yet.
     CartDrafted {
         session: SessionId,
@@ -123,6 +136,15 @@ pub enum PaymentRequest {
     },
 }
 
+/// Units that are somebody's beyond doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SureLine {
+    pub product: crate::store::ProductId,
+    pub quantity: u32,
+    /// As weighed.
+    pub mass_mg: Milligrams,
+}
+
 /// How a shelf's change was attributed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attributed {
@@ -137,6 +159,33 @@ pub struct Attributed {
     pub verdict: AttributionVerdict,
     /// Hypotheses, most probable first, at most 8; their probabilities sum to at most 1.
     pub hypotheses: Vec<Hypothesis>,
+    /// Whose movements bear on the change, as they were weighed: what the hypotheses rest on beside the weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<Reached>,
+}
+
+/// How a body's movement bears on a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// `None`: a body that is no shopper's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Staff move goods and never pay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staff: bool,
+    /// Natural log of how well it explains the change, in thousandths: 0 for a hand on the plates at the right moment.
+    pub log_milli: i64,
+    /// The same for each changed plate by itself, in their order.
+    pub by_plate_milli: Vec<i64>,
+    /// The middle of the time that a hand was near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub middle: Option<Timestamp>,
+    /// Mean distance of the nearer hand around the moment, millimetres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_mm: Option<i64>,
+    /// Distance of the head along the shelf around the moment, millimetres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_mm: Option<i64>,
 }
 
 /// What follows from an attribution.
@@ -158,6 +207,30 @@ pub struct Hypothesis {
     pub session: Option<SessionId>,
     /// Taken by the session if `kind` was a take, put back if it was a put; empty: something that is no product of ours.
     pub items: Vec<Item>,
+    /// What others took or put back in the same change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Share>,
     /// Parts in a million.
     pub probability_ppm: u32,
+}
+
+impl Hypothesis {
+    /// Everybody's share in the change.
+    pub fn shares(&self) -> impl Iterator<Item = (Option<&SessionId>, &[Item])> {
+        let first = (self.session.as_ref(), &self.items[..]);
+        let others = self.also.iter();
+        std::iter::once(first).chain(others.map(|s| (s.session.as_ref(), &s.items[..])))
+    }
+
+    /// The same explanation, whatever its probability.
+    pub fn is_same(&self, other: &Hypothesis) -> bool {
+        self.session == other.session && self.items == other.items && self.also == other.also
+    }
+}
+
+/// A further body's share in a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    pub session: Option<SessionId>,
+    pub items: Vec<Item>,
 }

@@ -138,13 +138,14 @@ fn event_time(decision: &Decision) -> Option<Timestamp> {
         | Decision::TrackBound { at, .. }
         | Decision::ReviewClosed { at, .. }
         | Decision::SessionExited { at, .. }
+        | Decision::CartDetermined { at, .. }
         | Decision::CartDrafted { at, .. }
         | Decision::LinesDropped { at, .. }
         | Decision::Settled { at, .. }
         | Decision::PaymentRequested { at, .. }
         | Decision::PaymentDecided { at, .. }
         | Decision::NodeBack { at, .. } => Some(*at),
-        Decision::Attributed(attributed) => Some(attributed.at),
+        Decision::Attributed(attributed) | Decision::Revised(attributed) => Some(attributed.at),
         Decision::NodeSilent { since, .. } => Some(*since),
         Decision::FrontierAdvanced { to } => Some(*to),
         Decision::ReceiptIssued { .. } | Decision::Gap { .. } | Decision::Quarantined { .. } => {
@@ -166,10 +167,12 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             Told::new(EventKind::Gate, format!("Entry refused: {reason}"))
         }
         Decision::Attributed(attributed) => tell_attributed(attributed, definition),
+        Decision::Revised(attributed) => tell_revised(attributed, definition),
         Decision::ReviewClosed {
             by, session, items, ..
         } => tell_closed(by, session.as_ref(), items, definition),
         Decision::SessionExited { session, .. } => Told::of(EventKind::Gate, session, "left"),
+        Decision::CartDetermined { .. } => None,
         Decision::CartDrafted {
             session, reason, ..
         } => {
@@ -299,6 +302,17 @@ fn tell_closed(
 enum Way {
     Took,
     PutBack,
+}
+
+/// A change that later evidence has decided otherwise.
+fn tell_revised(attributed: &Attributed, definition: &Definition) -> Option<Told> {
+    let mut told = tell_attributed(attributed, definition)?;
+    let earlier = "decided anew: later evidence bears on it".to_owned();
+    told.detail = Some(match told.detail {
+        Some(detail) => format!("{detail}; {earlier}"),
+        None => earlier,
+    });
+    Some(told)
 }
 
 fn tell_attributed(attributed: &Attributed, definition: &Definition) -> Option<Told> {

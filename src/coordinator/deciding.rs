@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::{Coordinator, Effect, Output, Visit};
-use crate::checkout::attribution::{self, Evidence, Explained, What};
-use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId};
+use crate::checkout::decision::Decision;
 use crate::checkout::payment::PaymentState;
 use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
-    BodySegment, ChangeKind, Observation, ShelfObservation, Stamp, Stamped, TrackId,
+    BodySegment, Observation, Stamped, TrackId,
 };
 use crate::store::ShelfId;
 use crate::units::{Point, Timestamp};
@@ -77,121 +76,6 @@ impl Coordinator {
             Observation::Body(segment) => self.follow(segment, out),
             Observation::Gate(event) => self.pass(event, out),
         }
-    }
-
-    /// Gives a shelf's change to somebody, to nobody, or to review.
-    fn attribute(&mut self, stamp: &Stamp, change: &ShelfObservation, out: &mut Vec<Output>) {
-        let evidence = Evidence {
-            definition: &self.definition,
-            sessions: &self.state.sessions,
-            active: &self.state.active,
-            tracks: &self.tracks,
-            misplaced: &self.state.misplaced,
-        };
-        let explained = attribution::explain(evidence, change);
-        let verdict = self.verdict(stamp, change, &explained);
-        let hypotheses = explained.into_iter().map(hypothesis).collect();
-        let attributed = Attributed {
-            change: stamp.clone(),
-            at: change.peak,
-            shelf: change.shelf,
-            kind: change.kind,
-            delta_mg: change.delta(),
-            plates: change.plates.iter().map(|p| p.plate).collect(),
-            verdict,
-            hypotheses,
-        };
-        let resolved = self.resolved_by(&attributed);
-        let at = attributed.at;
-        self.decide(Decision::Attributed(attributed), out);
-        for review in resolved {
-            let by = "the put-back".to_owned();
-            let closed = Decision::ReviewClosed {
-                review,
-                at,
-                by,
-                session: None,
-                items: vec![],
-            };
-            self.decide(closed, out);
-        }
-    }
-
-    /// The reviews that need no verdict any more: what they were about has been put back by the shopper who may have
-    /// taken it.
-    fn resolved_by(&self, put: &Attributed) -> Vec<ReviewId> {
-        let first = put.hypotheses.first();
-        let (ChangeKind::Put, AttributionVerdict::Accepted, Some(first)) =
-            (put.kind, &put.verdict, first)
-        else {
-            return Vec::new();
-        };
-        let Some(session) = first
-            .session
-            .as_ref()
-            .and_then(|id| self.state.sessions.get(id))
-        else {
-            return Vec::new();
-        };
-        let in_cart = first
-            .items
-            .iter()
-            .any(|item| session.cart.quantity(&item.product) > 0);
-        (session.cart.reviews.iter())
-            .filter(|(_, items)| !in_cart && **items == first.items)
-            .map(|(review, _)| review.clone())
-            .take(1)
-            .collect()
-    }
-
-    /// What follows from the explanations: charge only what is sure enough.
-    fn verdict(
-        &self,
-        stamp: &Stamp,
-        change: &ShelfObservation,
-        explained: &[Explained],
-    ) -> AttributionVerdict {
-        let nothing = |reason: &str| AttributionVerdict::Nothing {
-            reason: reason.to_owned(),
-        };
-        let Some(first) = explained.first() else {
-            return nothing("touched, and nothing changed");
-        };
-        let sure = first.probability >= self.definition.policy.confidence_min;
-        let review = |reason: String| {
-            let id = short_hash(&[self.definition.id.as_str(), &stamp.to_string()]);
-            AttributionVerdict::Review {
-                review: format!("r-{id}").into(),
-                reason,
-            }
-        };
-        match (&first.what, &first.who) {
-            (What::Foreign, _) if change.kind == ChangeKind::Put => {
-                nothing("something that is no product was put down")
-            }
-            (What::Foreign, _) if first.leaves_again => {
-                nothing("something that is no product was taken away again")
-            }
-            (What::Foreign, _) if self.too_light(change) => {
-                nothing("too light for anything that is sold here")
-            }
-            (What::Foreign, _) => review(format!(
-                "{} left, and no product explains it",
-                change.delta().abs()
-            )),
-            (What::Items(_), None) if sure => nothing("nobody whom we know was near"),
-            (What::Items(_), Some(_)) if sure => AttributionVerdict::Accepted,
-            (What::Items(_), _) => review(format!("only {:.0} % sure", 100.0 * first.probability)),
-        }
-    }
-
-    /// Less than half of the lightest product on that shelf.
-    fn too_light(&self, change: &ShelfObservation) -> bool {
-        let shelf = self.definition.layout.shelves.get(&change.shelf);
-        let plates = shelf.into_iter().flat_map(|s| &s.plates);
-        (plates.flat_map(|p| self.definition.planogram.on_plate(p.id)))
-            .filter_map(|f| self.definition.catalogue.products().get(f.product_index))
-            .all(|product| 2 * change.delta().0.abs() < product.weight.0)
     }
 
     /// Follows a track: opens a session at first sight where there is no gate, binds a waiting shopper's track where
@@ -350,18 +234,6 @@ impl Coordinator {
     }
 }
 
-fn hypothesis(explained: Explained) -> Hypothesis {
-    let items = match explained.what {
-        What::Items(items) => items,
-        What::Foreign => Vec::new(),
-    };
-    Hypothesis {
-        session: explained.who,
-        items,
-        probability_ppm: (explained.probability * 1e6).round() as u32,
-    }
-}
-
 /// Metres on the floor plan between a place and a shelf's front edge.
 fn floor_distance(shelf: &crate::store::Shelf, place: &Point) -> Option<f64> {
     let (first, last) = (shelf.plates.first()?, shelf.plates.last()?);
@@ -374,7 +246,7 @@ fn floor_distance(shelf: &crate::store::Shelf, place: &Point) -> Option<f64> {
 }
 
 /// Twelve hex digits that name a combination of texts.
-fn short_hash(parts: &[&str]) -> String {
+pub(super) fn short_hash(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
+use crate::checkout::attribution::reach::REACH_WINDOW_S;
 use crate::store::NodeName;
 use crate::units::Timestamp;
 
@@ -24,7 +25,7 @@ pub type Due = (Timestamp, NodeName, u64, OutboxId);
 /// known once every node has promised this time.
 pub fn due_at(observation: &Observation) -> Timestamp {
     match observation {
-        Observation::Shelf(o) => o.end.max(o.peak.plus_seconds(POSES_AWAITED_S)),
+        Observation::Shelf(o) => o.end.max(o.peak.plus_seconds(REACH_WINDOW_S)),
         Observation::Body(o) => o.start,
         Observation::Gate(o) => match o.event {
             crate::observation::GateEvent::CodeShown { .. } => o.at,

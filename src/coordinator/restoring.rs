@@ -21,6 +21,10 @@ use crate::units::Timestamp;
 pub(super) struct Restored {
     /// The shelves' changes that are decided already.
     changes: BTreeSet<Stamp>,
+    /// What the beliefs follow from, in order: decisions, and the change that each is about.
+    history: Vec<(Decision, Option<Stamp>)>,
+    /// The shelves' changes themselves.
+    observations: BTreeMap<Stamp, Arc<Stamped>>,
     /// When somebody passed in, as far as it is decided.
     passed_in: Vec<Timestamp>,
 }
@@ -29,13 +33,19 @@ impl Coordinator {
     /// Applies a decision of the journal after a restart. All decisions come first, in their order, then
     /// [`Coordinator::restore_observation`] for each accepted observation, then [`Coordinator::resume`].
     pub fn restore_decision(&mut self, decision: &Decision) {
+        let reviewed = self.state.change_of_review(decision);
         self.state.apply(decision);
         match decision {
+            Decision::Settled { .. } | Decision::ReviewClosed { .. } => {
+                self.restored.history.push((decision.clone(), reviewed));
+            }
             Decision::Quarantined { stamp, .. } => {
                 self.intake.note(stamp);
             }
             Decision::Attributed(attributed) => {
                 self.restored.changes.insert(attributed.change.clone());
+                let of = Some(attributed.change.clone());
+                self.restored.history.push((decision.clone(), of));
             }
             Decision::PaymentRequested {
                 session,
@@ -50,11 +60,11 @@ impl Coordinator {
             Decision::SessionOpened { .. }
             | Decision::EntryRefused { .. }
             | Decision::TrackBound { .. }
-            | Decision::ReviewClosed { .. }
+            | Decision::Revised(_)
             | Decision::LinesDropped { .. }
             | Decision::SessionExited { .. }
             | Decision::CartDrafted { .. }
-            | Decision::Settled { .. }
+            | Decision::CartDetermined { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
             | Decision::NodeSilent { .. }
@@ -72,7 +82,14 @@ impl Coordinator {
         let frontier = self.state.frontier;
         let passed = intake::due_at(&stamped.observation) <= frontier;
         let decided = match &stamped.observation {
-            Observation::Shelf(_) => self.restored.changes.contains(&stamped.stamp),
+            Observation::Shelf(_) => {
+                let decided = self.restored.changes.contains(&stamped.stamp);
+                if decided {
+                    let kept = &mut self.restored.observations;
+                    kept.insert(stamped.stamp.clone(), stamped.clone());
+                }
+                decided
+            }
             Observation::Body(segment) => {
                 if segment.end >= frontier.plus_seconds(-KEPT_S) {
                     self.tracks.insert(segment);
@@ -129,6 +146,7 @@ impl Coordinator {
 
     /// After a restart: asks again what had no answer, under the same keys, and tells nodes what is durable.
     pub fn resume(&mut self, out: &mut Vec<Output>) {
+        self.restore_beliefs();
         self.restore_unbound();
         for session in self
             .state
@@ -150,6 +168,21 @@ impl Coordinator {
                 .outboxes()
                 .map(|(node, outbox, sequence)| commit(node, outbox, sequence)),
         );
+    }
+
+    /// Believes again what followed from the decided changes, as they were weighed then.
+    fn restore_beliefs(&mut self) {
+        let history = std::mem::take(&mut self.restored.history);
+        let observations = std::mem::take(&mut self.restored.observations);
+        for (decision, of) in history {
+            let change = of.as_ref().and_then(|stamp| observations.get(stamp));
+            match (&decision, change.map(|c| (&c.stamp, &c.observation))) {
+                (Decision::Attributed(attributed), Some((stamp, Observation::Shelf(change)))) => {
+                    self.inferring.absorb_again(stamp, change, &attributed.reached);
+                }
+                _ => self.inferring.follow(&decision, of.as_ref()),
+            }
+        }
     }
 
     /// Finds again who was admitted and waits for a track, and when they passed the gate: each passing was that of the

@@ -69,6 +69,10 @@ impl Coordinator {
                 );
             }
             SessionState::Leaving | SessionState::Draft => {
+                self.determine(id, session.exited_at.unwrap_or(due), out);
+                let Some(session) = self.state.sessions.get(id) else {
+                    return;
+                };
                 let reviews: Vec<_> = session.cart.reviews.keys().cloned().collect();
                 reviews
                     .into_iter()
@@ -98,23 +102,27 @@ impl Coordinator {
         let Some(open) = self.state.reviews.get(&review) else {
             return;
         };
+        let stamp = open.change.change.clone();
         let doubt = 1.0 - self.definition.policy.confidence_min;
         // Of what each shopper may have put back, the dearest; of equal prices, the likeliest, which comes first.
         let mut dropped: BTreeMap<SessionId, (i64, Vec<Item>)> = BTreeMap::new();
-        if open.change.kind == ChangeKind::Put {
+        // A cart that was determined holds only what is sure already.
+        if open.change.kind == ChangeKind::Put && !self.inferring.doubts(&stamp) {
             for (rank, hypothesis) in open.change.hypotheses.iter().enumerate() {
                 let plausible = rank == 0 || f64::from(hypothesis.probability_ppm) >= doubt * 1e6;
-                // What is settled is final: its hypothesis was too faint to keep the cart waiting.
-                let open = |id: &&SessionId| {
-                    plausible && self.state.sessions.get(*id).is_some_and(Session::is_open)
-                };
-                let Some(session) = hypothesis.session.as_ref().filter(open) else {
-                    continue;
-                };
-                let price = self.price_minor(&hypothesis.items);
-                let dearest = dropped.entry(session.clone()).or_default();
-                if dearest.1.is_empty() || price > dearest.0 {
-                    *dearest = (price, hypothesis.items.clone());
+                for (session, items) in hypothesis.shares().filter(|_| plausible) {
+                    // What is settled is final: its hypothesis was too faint to keep the cart waiting.
+                    let open = |id: &&SessionId| {
+                        self.state.sessions.get(*id).is_some_and(Session::is_open)
+                    };
+                    let Some(session) = session.filter(open) else {
+                        continue;
+                    };
+                    let price = self.price_minor(items);
+                    let dearest = dropped.entry(session.clone()).or_default();
+                    if dearest.1.is_empty() || price > dearest.0 {
+                        *dearest = (price, items.to_vec());
+                    }
                 }
             }
         }
@@ -160,6 +168,10 @@ impl Coordinator {
             if limit < exit || self.may_still_change(session, exit) {
                 continue;
             }
+            self.determine(&id, exit, out);
+            let Some(session) = self.state.sessions.get(&id) else {
+                continue;
+            };
             match (self.waits_for(session), session.state) {
                 (None, _) => self.settle(&id, out),
                 (Some(reason), SessionState::Leaving) => {
@@ -196,6 +208,28 @@ impl Coordinator {
                     }
                     Observation::Body(_) | Observation::Gate(_) => false,
                 })
+    }
+
+    /// Gives a shopper who has left what is theirs in all likely worlds, if the cart does not say so yet.
+    fn determine(&mut self, id: &SessionId, at: Timestamp, out: &mut Vec<Output>) {
+        let confidence = self.definition.policy.confidence_min;
+        let Some((sure, session)) =
+            (self.inferring.sure(id, confidence)).zip(self.state.sessions.get(id))
+        else {
+            return;
+        };
+        let same = (session.cart.lines().map(|(id, held)| (id, held.quantity)))
+            .eq(sure.lines.iter().map(|line| (&line.product, line.quantity)));
+        let answered = sure.doubted.is_empty() && !session.cart.reviews.is_empty();
+        if !same || answered {
+            let determined = Decision::CartDetermined {
+                session: id.clone(),
+                at,
+                lines: sure.lines,
+                doubted: sure.doubted,
+            };
+            self.decide(determined, out);
+        }
     }
 
     /// Why the cart must wait as a draft.

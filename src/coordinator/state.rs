@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::checkout::attribution::Misplaced;
 use crate::checkout::cart::Cart;
-use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId};
+use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine};
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
-use crate::observation::{ChangeKind, TrackId};
-use crate::store::{Definition, NodeName, PlateId};
+use crate::observation::{ChangeKind, Item, Stamp, TrackId};
+use crate::store::{Catalogue, Definition, NodeName};
 use crate::units::{Milligrams, Timestamp};
 
 /// A hypothesis below this share of probability does not make a cart wait for a review, parts in a million.
@@ -30,7 +29,8 @@ pub struct State {
     /// Sessions that are not closed.
     pub active: BTreeSet<SessionId>,
     pub by_track: BTreeMap<TrackId, SessionId>,
-    pub misplaced: Misplaced,
+    /// What shelves' changes are taken for that later evidence can still revise.
+    pub changes: BTreeMap<Stamp, Attributed>,
     pub reviews: BTreeMap<ReviewId, OpenReview>,
     pub silent: BTreeMap<NodeName, Timestamp>,
     /// Everything that is due at or before this has been decided.
@@ -51,7 +51,7 @@ impl State {
             sessions: Sessions::new(),
             active: BTreeSet::new(),
             by_track: BTreeMap::new(),
-            misplaced: Misplaced::default(),
+            changes: BTreeMap::new(),
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
             frontier: Timestamp::MIN,
@@ -100,6 +100,10 @@ impl State {
                 self.with(session, |s| s.track = Some(track.clone()));
             }
             Decision::Attributed(attributed) => self.attribute(attributed),
+            Decision::Revised(attributed) => {
+                self.withdraw(&attributed.change);
+                self.attribute(attributed);
+            }
             Decision::ReviewClosed {
                 review,
                 session,
@@ -116,11 +120,18 @@ impl State {
                 s.exited_at = Some(*at);
                 s.state = SessionState::Leaving;
             }),
+            Decision::CartDetermined {
+                session,
+                lines,
+                doubted,
+                ..
+            } => self.determine(session, lines, doubted),
             Decision::CartDrafted { session, .. } => {
                 self.with(session, |s| s.state = SessionState::Draft)
             }
             Decision::Settled { session, .. } => {
-                self.with(session, |s| s.state = SessionState::Settled)
+                self.with(session, |s| s.state = SessionState::Settled);
+                self.forget_changes();
             }
             Decision::PaymentRequested {
                 session,
@@ -180,8 +191,7 @@ impl State {
         match &attributed.verdict {
             AttributionVerdict::Accepted => {
                 self.accepted += 1;
-                self.move_items(attributed, first.session.as_ref(), first);
-                self.move_misplaced(attributed, first);
+                self.move_items(attributed, first, false);
             }
             AttributionVerdict::Review { review, reason } => {
                 self.reviewed += 1;
@@ -190,154 +200,154 @@ impl State {
                     reason: reason.clone(),
                 };
                 self.reviews.insert(review.clone(), open);
-                for hypothesis in involved(attributed) {
-                    let Some(session) = &hypothesis.session else {
-                        continue;
-                    };
+                for (session, items) in involved(attributed) {
                     self.with(session, |s| {
-                        s.cart
-                            .reviews
-                            .entry(review.clone())
-                            .or_insert_with(|| hypothesis.items.clone());
+                        s.cart.reviews.insert(review.clone(), items.to_vec());
                     });
                 }
             }
-            AttributionVerdict::Nothing { .. } => self.move_misplaced(attributed, first),
+            AttributionVerdict::Nothing { .. } => {}
+        }
+        (self.changes).insert(attributed.change.clone(), attributed.clone());
+    }
+
+    /// Gives a session the units that are theirs for sure. Where nothing is in doubt, no review keeps them waiting.
+    fn determine(&mut self, session: &SessionId, lines: &[SureLine], doubted: &[Item]) {
+        let mut answered = Vec::new();
+        self.with(session, |s| {
+            s.cart.determine(lines);
+            s.uncharged = doubted.to_vec();
+            if doubted.is_empty() {
+                answered = std::mem::take(&mut s.cart.reviews).into_keys().collect();
+            }
+        });
+        for review in answered {
+            let mut waiting = self.active.iter().filter_map(|id| self.sessions.get(id));
+            if !waiting.any(|s| s.cart.reviews.contains_key(&review)) {
+                self.reviews.remove(&review);
+            }
         }
     }
 
-    /// Moves items between the shelf and a session's cart.
-    fn move_items(&mut self, change: &Attributed, session: Option<&SessionId>, what: &Hypothesis) {
-        let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) else {
-            return;
-        };
-        match change.kind {
-            ChangeKind::Take => {
-                session
-                    .cart
-                    .take(&what.items, change.delta_mg, &self.definition.catalogue)
-            }
-            ChangeKind::Put => {
-                session
-                    .cart
-                    .put_back(&what.items, change.delta_mg, &self.definition.catalogue)
-            }
-            ChangeKind::Touch | ChangeKind::Foreign | ChangeKind::Unsure => {}
+    /// The change that a review is about which a decision closes.
+    pub(super) fn change_of_review(&self, decision: &Decision) -> Option<Stamp> {
+        if let Decision::ReviewClosed { review, .. } = decision {
+            return self.reviews.get(review).map(|open| open.change.change.clone());
         }
+        None
     }
 
-    /// Remembers what was put where it does not belong, and forgets it when it leaves.
-    fn move_misplaced(&mut self, change: &Attributed, what: &Hypothesis) {
-        let Some(plate) = change.plates.first().map(|&plate| PlateId {
-            shelf: change.shelf,
-            plate,
-        }) else {
+    /// Undoes what followed from a change, so that something else can.
+    fn withdraw(&mut self, change: &Stamp) {
+        let Some(before) = self.changes.remove(change) else {
             return;
         };
-        let near =
-            |other: &PlateId| other.shelf == plate.shelf && other.plate.abs_diff(plate.plate) <= 1;
-        match (change.kind, what.items.is_empty()) {
-            (ChangeKind::Put, true) | (ChangeKind::Foreign, _) => {
-                self.misplaced.foreign.push((plate, change.delta_mg));
-                // Bound: what lies around unexplained; beyond it the oldest is forgotten.
-                if self.misplaced.foreign.len() > 256 {
-                    self.misplaced.foreign.remove(0);
+        match &before.verdict {
+            AttributionVerdict::Accepted => {
+                self.accepted -= 1;
+                if let Some(first) = before.hypotheses.first() {
+                    self.move_items(&before, first, true);
                 }
             }
-            (ChangeKind::Take, true) => {
-                let mass = |m: Milligrams| (m.abs() - change.delta_mg.abs()).abs();
-                let gone = (self.misplaced.foreign.iter().enumerate())
-                    .filter(|(_, (other, _))| near(other))
-                    .min_by_key(|(_, (_, m))| mass(*m))
-                    .map(|(index, _)| index);
-                if let Some(index) = gone {
-                    self.misplaced.foreign.remove(index);
-                }
-            }
-            (ChangeKind::Put, false) => {
-                for item in &what.items {
-                    let at_home = change.plates.iter().any(|&p| {
-                        let id = PlateId {
-                            shelf: change.shelf,
-                            plate: p,
-                        };
-                        self.definition
-                            .planogram
-                            .on_plate(id)
-                            .any(|f| f.product == item.product)
-                    });
-                    if !at_home {
-                        let units = item.quantity.min(64) as usize;
-                        self.misplaced
-                            .items
-                            .extend(std::iter::repeat_n((plate, item.product.clone()), units));
-                    }
-                }
-                let excess = self.misplaced.items.len().saturating_sub(1024);
-                self.misplaced.items.drain(..excess);
-            }
-            (ChangeKind::Take, false) => {
-                for item in &what.items {
-                    for _ in 0..item.quantity {
-                        let found = self
-                            .misplaced
-                            .items
-                            .iter()
-                            .position(|(p, id)| near(p) && *id == item.product);
-                        let Some(index) = found else { break };
-                        self.misplaced.items.remove(index);
+            AttributionVerdict::Review { review, .. } => {
+                self.reviewed -= 1;
+                if self.reviews.remove(review).is_some() {
+                    for (session, _) in involved(&before) {
+                        self.with(session, |s| {
+                            s.cart.reviews.remove(review);
+                        });
                     }
                 }
             }
-            (ChangeKind::Touch | ChangeKind::Unsure, _) => {}
+            AttributionVerdict::Nothing { .. } => {}
         }
     }
 
-    fn close_review(
-        &mut self,
-        review: &ReviewId,
-        session: Option<&SessionId>,
-        items: &[crate::observation::Item],
-    ) {
+    /// Forgets the changes that can't be revised any more: everybody whom they may concern has settled.
+    fn forget_changes(&mut self) {
+        let (sessions, reviews) = (&self.sessions, &self.reviews);
+        let is_open = |id: &SessionId| sessions.get(id).is_some_and(Session::is_open);
+        self.changes.retain(|_, change| {
+            let waits = match &change.verdict {
+                AttributionVerdict::Review { review, .. } => reviews.contains_key(review),
+                AttributionVerdict::Accepted | AttributionVerdict::Nothing { .. } => false,
+            };
+            let mut shares = change.hypotheses.iter().flat_map(Hypothesis::shares);
+            waits || shares.any(|(session, _)| session.is_some_and(is_open))
+        });
+    }
+
+    /// Moves items between the shelf and carts, or back. What is settled is final.
+    fn move_items(&mut self, change: &Attributed, what: &Hypothesis, undo: bool) {
+        let several = what.also.len() > 0;
+        let catalogue = &self.definition.catalogue;
+        for (session, items) in what.shares() {
+            let open = session.and_then(|id| self.sessions.get_mut(id));
+            let Some(session) = open.filter(|s| s.is_open()) else {
+                continue;
+            };
+            // Of a change that several have made, each has what their items should weigh.
+            let mass = match several {
+                true => nominal_mass(items, catalogue),
+                false => change.delta_mg,
+            };
+            let cart = &mut session.cart;
+            match (change.kind, undo) {
+                (ChangeKind::Take, false) | (ChangeKind::Put, true) => {
+                    cart.take(items, mass, catalogue)
+                }
+                (ChangeKind::Take, true) => cart.undo_take(items, mass, catalogue),
+                (ChangeKind::Put, false) => cart.put_back(items, mass, catalogue),
+                (ChangeKind::Unsure, undo) if (change.delta_mg.0 < 0) != undo => {
+                    cart.take(items, mass, catalogue);
+                }
+                (ChangeKind::Unsure, true) => cart.undo_take(items, mass, catalogue),
+                (ChangeKind::Unsure, false) => cart.put_back(items, mass, catalogue),
+                (ChangeKind::Touch | ChangeKind::Foreign, _) => {}
+            }
+        }
+    }
+
+    fn close_review(&mut self, review: &ReviewId, session: Option<&SessionId>, items: &[Item]) {
         let Some(open) = self.reviews.remove(review) else {
             return;
         };
-        for hypothesis in involved(&open.change) {
-            let Some(doubted) = &hypothesis.session else {
-                continue;
-            };
+        for (doubted, may_be) in involved(&open.change) {
             let uncharged = open.change.kind == ChangeKind::Take && session != Some(doubted);
             self.with(doubted, |s| {
                 s.cart.reviews.remove(review);
                 if uncharged {
-                    s.uncharged.extend(hypothesis.items.iter().cloned());
+                    s.uncharged.extend(may_be.iter().cloned());
                 }
             });
         }
         let decided = Hypothesis {
             session: session.cloned(),
             items: items.to_vec(),
+            also: Vec::new(),
             probability_ppm: 1_000_000,
         };
         if !items.is_empty() {
-            self.move_items(&open.change, session, &decided);
-            self.move_misplaced(&open.change, &decided);
+            self.move_items(&open.change, &decided, false);
         }
-    }
-
-    /// The sessions that a review keeps waiting.
-    pub fn reviewed_sessions<'a>(
-        &self,
-        change: &'a Attributed,
-    ) -> impl Iterator<Item = &'a SessionId> + use<'a> {
-        involved(change).filter_map(|h| h.session.as_ref())
+        self.changes.remove(&open.change.change);
     }
 }
 
-fn involved(change: &Attributed) -> impl Iterator<Item = &Hypothesis> {
+/// Whom a change keeps waiting, and what they may have taken: of each session the likeliest.
+fn involved(change: &Attributed) -> impl Iterator<Item = (&SessionId, &[Item])> {
     let mut seen = BTreeSet::new();
     (change.hypotheses.iter().enumerate())
         .filter(|(index, h)| *index == 0 || h.probability_ppm >= INVOLVED_PPM)
-        .filter(move |(_, h)| seen.insert(h.session.as_ref()))
-        .map(|(_, h)| h)
+        .flat_map(|(_, h)| h.shares())
+        .filter_map(|(session, items)| Some((session?, items)))
+        .filter(move |(session, _)| seen.insert(*session))
+}
+
+fn nominal_mass(items: &[Item], catalogue: &Catalogue) -> Milligrams {
+    let weight = |item: &Item| {
+        let unit = catalogue.get(item.product.as_str()).map_or(0, |p| p.weight.0);
+        unit.saturating_mul(i64::from(item.quantity))
+    };
+    Milligrams(items.iter().map(weight).sum())
 }

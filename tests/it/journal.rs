@@ -168,8 +168,10 @@ fn attributed() -> Decision {
         hypotheses: vec![Hypothesis {
             session: Some("s1".into()),
             items: items(),
+            also: vec![],
             probability_ppm: 870_000,
         }],
+        reached: vec![],
     })
 }
 

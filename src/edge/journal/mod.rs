@@ -314,9 +314,11 @@ fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::EntryRefused { .. }
         | Decision::TrackBound { .. }
         | Decision::Attributed(_)
+        | Decision::Revised(_)
         | Decision::ReviewClosed { .. }
         | Decision::SessionExited { .. }
         | Decision::CartDrafted { .. }
+        | Decision::CartDetermined { .. }
         | Decision::LinesDropped { .. }
         | Decision::Settled { .. }
         | Decision::PaymentRequested { .. }

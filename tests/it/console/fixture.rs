@@ -222,9 +222,11 @@ pub fn attributed(
             .map(|&(session, held, probability_ppm)| Hypothesis {
                 session: session.map(SessionId::from),
                 items: items(held),
+                also: vec![],
                 probability_ppm,
             })
             .collect(),
+        reached: vec![],
     })
 }
 
