@@ -198,6 +198,7 @@ mod tests {
             plates: vec![1],
             verdict,
             hypotheses: Vec::new(),
+            reached: Vec::new(),
         })
     }
 
