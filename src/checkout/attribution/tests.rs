@@ -158,6 +158,7 @@ impl Changed {
             shelf,
             start: time(shift_us, PEAK_S - 0.2),
             peak: time(shift_us, PEAK_S),
+            peak_error_us: 0,
             end: time(shift_us, PEAK_S + 0.6),
             kind: self.kind,
             likelihoods: item_match::likelihoods(&definition, shelf, &plates),
