@@ -19,6 +19,8 @@ use crate::units::Milligrams;
 const REACHED_MIN_MILLI: i64 = -20_000;
 /// Bodies that are named with a change: the nearest.
 const REACHED_MAX: usize = 12;
+/// A moment that is known less well than this is looked at as if it were known so well, seconds.
+pub(super) const PEAK_ERROR_S_MAX: f64 = 3.0;
 /// Something left that no product explains: whoever reached there at least so well is asked about it, in thousandths.
 const SUSPECT_MILLI: i64 = -4_000;
 
@@ -83,7 +85,8 @@ impl Inferring {
 
     /// After a restart: takes in a change again as it was weighed then.
     pub fn absorb_again(&mut self, stamp: &Stamp, change: &ShelfObservation, reached: &[Reached]) {
-        self.beliefs.absorb(stamp, &Arc::new(change.clone()), reached);
+        self.beliefs
+            .absorb(stamp, &Arc::new(change.clone()), reached);
     }
 }
 
@@ -177,7 +180,7 @@ impl Coordinator {
         place: &Place,
         change: &ShelfObservation,
     ) -> Option<Reached> {
-        let error_s = 0.0;
+        let error_s = (change.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
         let at = |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s);
         let whole = at(place)?;
         if whole.log_milli < REACHED_MIN_MILLI {
@@ -185,7 +188,9 @@ impl Coordinator {
         }
         let by_plate = |plate: u16| {
             let place = Place::around(&self.definition, change.shelf, |p| p == plate);
-            place.and_then(|p| at(&p)).map_or(whole.log_milli, |r| r.log_milli)
+            place
+                .and_then(|p| at(&p))
+                .map_or(whole.log_milli, |r| r.log_milli)
         };
         let by_plate_milli = match &change.plates[..] {
             [_] => vec![whole.log_milli],
@@ -219,7 +224,12 @@ impl Coordinator {
             (AttributionVerdict::Review { .. }, AttributionVerdict::Review { .. }) => {
                 let likely = |h: &[Hypothesis]| -> Vec<Hypothesis> {
                     let likely = h.iter().filter(|h| h.probability_ppm >= 50_000);
-                    likely.map(|h| Hypothesis { probability_ppm: 0, ..h.clone() }).collect()
+                    likely
+                        .map(|h| Hypothesis {
+                            probability_ppm: 0,
+                            ..h.clone()
+                        })
+                        .collect()
                 };
                 likely(&hypotheses) == likely(&before.hypotheses)
             }
@@ -277,7 +287,12 @@ impl Coordinator {
         let nobody = likeliest.shares().all(|(session, _)| session.is_none());
         // Whether the likeliest is alone among several explanations that come to the same for everybody.
         let harmless: f64 = (explained.iter())
-            .filter(|e| e.choice.parts.iter().all(|p| p.items.is_empty() || p.who.is_none()))
+            .filter(|e| {
+                e.choice
+                    .parts
+                    .iter()
+                    .all(|p| p.items.is_empty() || p.who.is_none())
+            })
             .map(|e| e.probability)
             .sum();
         let doubt = 1.0 - self.definition.policy.confidence_min;
@@ -320,7 +335,10 @@ fn hypotheses(explained: &[Explained], kind: ChangeKind, reached: &[Reached]) ->
         .and_then(|r| r.session.clone());
     (explained.iter())
         .filter_map(|e| {
-            let Choice { parts, leaves_again } = &e.choice;
+            let Choice {
+                parts,
+                leaves_again,
+            } = &e.choice;
             let (first, rest) = parts.split_first()?;
             let unexplained = first.items.is_empty() && kind == ChangeKind::Take && !leaves_again;
             let session = match unexplained {
