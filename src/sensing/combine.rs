@@ -27,6 +27,8 @@ const UNEXPLAINED: f64 = 10.6;
 /// Natural log of how rare it is that within a second another item leaves the same place, or comes back to it.
 const ANOTHER: f64 = 3.0;
 const BACK_AGAIN: f64 = 6.0;
+/// Hands press far more often than somebody puts an item down that another takes at once.
+const AWAY_AGAIN: f64 = 10.0;
 /// And how rare that they do so at the same time.
 const AT_ONCE: f64 = 3.5;
 /// A typical press, grams.
@@ -81,14 +83,22 @@ pub struct Joined {
 pub fn related(a: &Pending, b: &Pending) -> bool {
     let apart = (a.at - b.at).abs();
     match a.cell.abs_diff(b.cell) {
-        0 => apart <= reach_of(a).max(reach_of(b)),
+        0 => {
+            between(a, b)
+                <= if a.took.min(b.took) > LEANING.0 {
+                    LEANING.1
+                } else {
+                    PRESS
+                }
+        }
         1 => apart <= together(a, b),
         _ => false,
     }
 }
 
-fn reach_of(p: &Pending) -> f64 {
-    if p.took > LEANING.0 { LEANING.1 } else { PRESS }
+/// Blocks between two moves of one plate in which neither was under way.
+fn between(a: &Pending, b: &Pending) -> f64 {
+    ((a.at - b.at).abs() - 0.6 * (a.took + b.took)).max(0.0)
 }
 
 fn together(a: &Pending, b: &Pending) -> f64 {
@@ -123,11 +133,15 @@ pub fn join<'u>(moves: &[Pending], units: impl Fn(usize) -> &'u [f64]) -> Vec<Jo
             out.push(alone(p));
             continue;
         }
-        match moments.iter_mut().find(|m| joins(m, p, &units)) {
-            Some(moment) => moment.push(p),
-            None => moments.push(vec![p]),
-        }
+        // It may be what two others have in common.
+        let (same, others): (Vec<_>, Vec<_>) =
+            moments.into_iter().partition(|m| joins(m, p, &units));
+        moments = others;
+        let mut moment: Vec<&Pending> = same.concat();
+        moment.push(p);
+        moments.push(moment);
     }
+    moments.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
     for lane in lanes(moments) {
         for run in cut(&lane, &units) {
             out.push(joined(run));
@@ -232,8 +246,11 @@ fn cut<'a, 'u>(
             let mut cost = best[start].0 + run_cost(&lane[start..end], units);
             if start > 0 {
                 let sign = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>().signum();
-                let back = sign(&lane[start - 1]) != sign(&lane[start]);
-                cost += if back { BACK_AGAIN } else { ANOTHER };
+                cost += match (sign(&lane[start - 1]) > 0.0, sign(&lane[start]) > 0.0) {
+                    (true, true) | (false, false) => ANOTHER,
+                    (false, true) => BACK_AGAIN,
+                    (true, false) => AWAY_AGAIN,
+                };
             }
             if cost < lowest.0 {
                 lowest = (cost, start);
@@ -273,12 +290,12 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
         let of = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>();
         let (earlier, later) = (&pair[0], &pair[1]);
         passed += of(earlier);
-        let blocks = later[0].at - earlier[0].at;
+        let blocks = between(earlier[0], later[0]);
         let took = earlier[0].took.min(later[0].took);
         let (free, most) = if took > LEANING.0 {
             (30.0, LEANING.1)
         } else {
-            (7.0, PRESS)
+            (5.0, PRESS)
         };
         if blocks > most {
             return f64::INFINITY;
