@@ -16,4 +16,3 @@ mod world;
 pub use beliefs::{Beliefs, Explained};
 pub use reach::Place;
 pub use world::{Choice, Part};
-
