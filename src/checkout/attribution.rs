@@ -13,6 +13,6 @@ pub mod reach;
 mod weights;
 mod world;
 
-pub use beliefs::{Beliefs, Explained};
+pub use beliefs::{Beliefs, Explained, NOBODY};
 pub use reach::Place;
 pub use world::{Choice, Part};

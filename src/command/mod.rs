@@ -10,15 +10,18 @@ mod console_feed;
 pub mod coordinator;
 pub mod demo;
 pub mod evaluate;
+pub mod explain;
 pub mod import;
 mod live_store;
 pub mod node;
 mod output_file;
 mod pace;
+mod plot;
 mod printed;
 pub mod replay;
 mod serving;
 pub mod simulate;
+mod situation_args;
 mod store_at;
 mod through_broker;
 mod verdict;
@@ -37,6 +40,7 @@ pub enum Command {
     Demo(demo::Args),
     Replay(replay::Args),
     Evaluate(evaluate::Args),
+    Explain(explain::Args),
     Simulate(simulate::Args),
     Import(import::Args),
     Config(config::Args),
@@ -51,6 +55,7 @@ impl Command {
             Command::Demo(args) => demo::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Evaluate(args) => evaluate::run(args),
+            Command::Explain(args) => explain::run(args),
             Command::Simulate(args) => simulate::run(args),
             Command::Import(args) => import::run(args),
             Command::Config(args) => config::run(args),

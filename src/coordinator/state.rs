@@ -73,6 +73,7 @@ impl State {
             Decision::SessionOpened {
                 session,
                 at,
+                role,
                 device,
                 track,
             } => {
@@ -83,6 +84,7 @@ impl State {
                 let opened = Session {
                     id: session.clone(),
                     state: SessionState::Inside,
+                    role: *role,
                     device: device.clone(),
                     track: track.clone(),
                     entered_at: *at,

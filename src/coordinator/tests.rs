@@ -1,6 +1,7 @@
 //! What a store decides, as scripts of what it is told. See [`bench`] for the language.
 
 mod bench;
+mod inference;
 mod properties;
 mod regressions;
 mod store;
@@ -448,6 +449,21 @@ fn the_gate() {
              = refused: the hold was refused: no funds
              = gate opened 0 times
              = phone closed: 0.00 eur voided",
+            ),
+            (
+                "staff come in without a hold and pay for nothing",
+                "gateway declines authorise
+             1 code badge
+             1.5 see ann door 1
+             1.7 in
+             3 see ann 1.1.1
+             4 mark
+             = gate opened 1 times
+             = ann inside:
+             12 see ann door 1
+             12.5 out
+             13 mark
+             = ann closed: 0.00 eur voided",
             ),
             (
                 "a blind store lets nobody in",

@@ -15,7 +15,7 @@ use crate::observation::{GateEvent, Item, Observation, OpenInterval, Stamp};
 use crate::units::Timestamp;
 
 /// Each plate that something stands on, with the weight of one unit.
-const PLATES: [(&str, f64); 4] = [
+pub(super) const PLATES: [(&str, f64); 4] = [
     ("1.1.1", 500.0),
     ("1.1.3", 100.0),
     ("2.1.1", 200.0),
@@ -100,7 +100,14 @@ fn seen(trips: &[Trip], gated: bool) -> BTreeMap<&'static str, Vec<Observation>>
 
 /// What each node sends, in its order: its observations as they end, and its promises.
 fn streams(trips: &[Trip], gated: bool) -> Vec<Vec<(Input, Timestamp)>> {
-    let all = seen(trips, gated);
+    streams_of(&seen(trips, gated), if gated { GATED } else { GATELESS })
+}
+
+/// What each of the nodes sends of what it saw.
+pub(super) fn streams_of(
+    all: &BTreeMap<&str, Vec<Observation>>,
+    nodes: &[&str],
+) -> Vec<Vec<(Input, Timestamp)>> {
     let last = all.values().flatten().map(Observation::end).max();
     let over = last.map_or(0.0, store::seconds) + 1.0;
     // Long after the last deadline there is a promise now and then.
@@ -109,7 +116,6 @@ fn streams(trips: &[Trip], gated: bool) -> Vec<Vec<(Input, Timestamp)>> {
         .take_while(|t| *t < over)
         .chain((0..12).map(|i| over + 10.0 * f64::from(i)))
         .collect();
-    let nodes = if gated { GATED } else { GATELESS };
     nodes
         .iter()
         .map(|node| stream(node, all.get(node).map_or(&[], Vec::as_slice), &marks))
@@ -180,7 +186,7 @@ fn shuffled(streams: &[Vec<(Input, Timestamp)>], seed: u64) -> Vec<(Input, Times
 }
 
 /// The streams as they come when nothing is late.
-fn in_time(streams: &[Vec<(Input, Timestamp)>]) -> Vec<(Input, Timestamp)> {
+pub(super) fn in_time(streams: &[Vec<(Input, Timestamp)>]) -> Vec<(Input, Timestamp)> {
     let mut all: Vec<(Input, Timestamp)> = streams.concat();
     all.sort_by_key(|(_, at)| *at);
     all
