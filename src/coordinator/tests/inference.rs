@@ -8,6 +8,7 @@ use super::bench::{Bench, Kept};
 use super::properties::{PLATES, in_time, streams_of};
 use super::store::{self, GATELESS};
 use crate::checkout::decision::{Attributed, AttributionVerdict, Decision};
+use crate::checkout::session::SessionId;
 use crate::coordinator::Input;
 use crate::observation::{ChangeKind, Item, Observation, Stamped};
 use crate::units::Timestamp;
@@ -197,27 +198,52 @@ fn charged(bench: &Bench) -> BTreeMap<String, Lines> {
         .collect()
 }
 
-fn attributions(bench: &Bench) -> impl Iterator<Item = &Attributed> {
-    bench.journal.iter().filter_map(|kept| match kept {
-        Kept::Decided(Decision::Attributed(attributed)) => Some(attributed),
-        Kept::Decided(_) | Kept::Accepted(_) => None,
-    })
+/// How each change was attributed: at first, and in the end.
+fn attributions(bench: &Bench) -> Vec<(&Attributed, &Attributed)> {
+    let mut found: Vec<(&Attributed, &Attributed)> = Vec::new();
+    for kept in &bench.journal {
+        match kept {
+            Kept::Decided(Decision::Attributed(first)) => found.push((first, first)),
+            Kept::Decided(Decision::Revised(revised)) => {
+                let same = found
+                    .iter_mut()
+                    .find(|(first, _)| first.change == revised.change);
+                same.expect("what is revised was attributed").1 = revised;
+            }
+            Kept::Decided(_) | Kept::Accepted(_) => {}
+        }
+    }
+    found
 }
 
-/// How likely everything is that was thought of for each change, in the order of the changes, parts in a million. The
-/// shoppers are called by `rename` of their names.
+/// How likely everything was that was thought of for each change when it was attributed, parts in a million. (Later a
+/// change is attributed anew only if something follows from it.) The shoppers are called by `rename` of their names.
 fn thoughts(bench: &Bench, rename: impl Fn(&str) -> String) -> Vec<BTreeMap<String, u32>> {
     let sessions = &bench.core.state().sessions;
-    let thought = |attributed: &Attributed| {
-        (attributed.hypotheses.iter())
-            .map(|h| {
-                let track = h.session.as_ref().and_then(|id| sessions[id].track.clone());
-                let who = track.map_or("nobody".to_owned(), |t| rename(t.as_str()));
-                (format!("{who} {:?}", h.items), h.probability_ppm)
-            })
-            .collect()
+    let name = |id: &SessionId| {
+        sessions[id]
+            .track
+            .clone()
+            .map_or(String::new(), |t| rename(t.as_str()))
     };
-    attributions(bench).map(thought).collect()
+    let thought = |attributed: &Attributed| {
+        let mut sums = BTreeMap::new();
+        for hypothesis in &attributed.hypotheses {
+            // Who is asked about something foreign is anybody of those who were equally near.
+            let mut shares: Vec<String> = (hypothesis.shares())
+                .map(|(who, items)| match who.filter(|_| !items.is_empty()) {
+                    Some(who) => format!("{} {items:?}", name(who)),
+                    None => format!("nobody {items:?}"),
+                })
+                .collect();
+            shares.sort();
+            *sums.entry(shares.join(" and ")).or_default() += hypothesis.probability_ppm;
+        }
+        sums
+    };
+    (attributions(bench).into_iter())
+        .map(|(first, _)| thought(first))
+        .collect()
 }
 
 /// The same but for rounding. Of the faintest, those are kept that come first: they need not be in both.
@@ -264,17 +290,26 @@ fn accounts(bench: &Bench, plate: usize) -> (i32, i32, i32) {
         })
         .collect();
     let (mut nobodys, mut doubted) = (0, 0);
-    for attributed in attributions(bench).filter(|a| a.kind == ChangeKind::Take) {
-        let best = (attributed.hypotheses.first()).map_or(&[][..], |h| &h.items);
+    let takes = attributions(bench).into_iter().map(|(_, last)| last);
+    for attributed in takes.filter(|a| a.kind == ChangeKind::Take) {
+        let best = attributed
+            .hypotheses
+            .iter()
+            .take(1)
+            .flat_map(|h| h.shares());
+        let best: Vec<Item> = best.flat_map(|(_, items)| items.iter().cloned()).collect();
         match attributed.verdict {
             AttributionVerdict::Accepted => {}
-            AttributionVerdict::Review { .. } => doubted += units(best, plate),
-            AttributionVerdict::Nothing { .. } => nobodys += units(best, plate),
+            AttributionVerdict::Review { .. } => doubted += units(&best, plate),
+            AttributionVerdict::Nothing { .. } => nobodys += units(&best, plate),
         }
     }
-    // What may have been put back is dropped from everybody who may have done it.
+    // What may be somebody's, or may have been put back, is in doubt with everybody whom it may concern.
     for kept in &bench.journal {
-        if let Kept::Decided(Decision::LinesDropped { items, .. }) = kept {
+        if let Kept::Decided(
+            Decision::LinesDropped { items, .. } | Decision::CartDetermined { doubted: items, .. },
+        ) = kept
+        {
             doubted += units(items, plate);
         }
     }
@@ -287,7 +322,7 @@ proptest! {
     #[test]
     fn probabilities_sum_to_one(crowd in crowd()) {
         let bench = store_after(&together(&crowd), &NAMES[..crowd.len()], 0);
-        for attributed in attributions(&bench) {
+        for attributed in attributions(&bench).into_iter().flat_map(|(a, b)| [a, b]) {
             let (thought_of, kept_max) = (attributed.hypotheses.len(), 8);
             let sum: u32 = attributed.hypotheses.iter().map(|h| h.probability_ppm).sum();
             // Each is rounded to parts in a million, and beyond eight the faintest are left out.
@@ -331,7 +366,7 @@ proptest! {
         let bench = store_after(&touched, names, 0);
         prop_assert!(charged(&bench).values().all(BTreeMap::is_empty), "{:?}", charged(&bench));
         prop_assert!(bench.core.state().sessions.values().all(|s| s.uncharged.is_empty()));
-        prop_assert_eq!(attributions(&bench).count(), touched.len());
+        prop_assert_eq!(attributions(&bench).len(), touched.len());
     }
 
     #[test]
