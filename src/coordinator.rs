@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
-use crate::checkout::session::{Session, SessionId};
+use crate::checkout::session::{Role, Session, SessionId};
 use crate::checkout::tracks::Tracks;
 use crate::observation::{
     Committed, DeviceId, Item, NodeState, NodeStatus, Observation, Stamp, Stamped, TrackId,
@@ -49,10 +49,11 @@ pub enum Input {
     },
     Watermark(Watermark),
     Status(NodeStatus),
-    /// A phone may enter: its key is known from now on.
+    /// A phone may enter: its key and what its owner does here are known from now on.
     DeviceEnrolled {
         device: DeviceId,
         key: Vec<u8>,
+        role: Role,
     },
     /// A phone may not enter any more.
     DeviceRevoked {
@@ -103,10 +104,17 @@ pub enum Effect {
         key: IdempotencyKey,
         request: PaymentRequest,
     },
-    /// Open the gate for an admitted shopper.
+    /// Open the gate for an admitted shopper, or for staff.
     OpenGate { session: SessionId },
     /// Hand out a receipt.
     Receipt(Receipt),
+}
+
+/// A phone that may enter.
+#[derive(Clone, Debug)]
+struct EnrolledDevice {
+    key: Vec<u8>,
+    role: Role,
 }
 
 /// What a track did that no decision says: rebuilt from its body segments after a restart.
@@ -125,7 +133,7 @@ pub struct Coordinator {
     intake: intake::Intake,
     tracks: Tracks,
     visits: BTreeMap<TrackId, Visit>,
-    devices: BTreeMap<DeviceId, Vec<u8>>,
+    devices: BTreeMap<DeviceId, EnrolledDevice>,
     /// Entry codes that were accepted, by time step: each is accepted once.
     used_codes: BTreeSet<(u64, DeviceId)>,
     /// Admitted sessions whose shopper has passed the gate but has no track yet, with the time of passing.
@@ -199,8 +207,8 @@ impl Coordinator {
                 // The limit on silence decides, so that a short reconnection harms nobody.
                 NodeState::Offline => {}
             },
-            Input::DeviceEnrolled { device, key } => {
-                self.devices.insert(device, key);
+            Input::DeviceEnrolled { device, key, role } => {
+                self.devices.insert(device, EnrolledDevice { key, role });
             }
             Input::DeviceRevoked { device } => {
                 self.devices.remove(&device);

@@ -86,6 +86,7 @@ pub mod command;
 pub mod console;
 pub mod coordinator;
 pub mod edge;
+pub mod evaluation;
 pub mod observation;
 pub mod recording;
 pub mod sensing;

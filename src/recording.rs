@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkout::session::Role;
 use crate::observation::{DeviceId, GateObservation, Pose, TrackId};
 use crate::store::{Definition, NodeName, PlateId, ProductId};
 use crate::units::Timestamp;
@@ -133,6 +134,8 @@ pub struct TrueDevice {
     pub device: DeviceId,
     /// The device key in base64.
     pub key_base64: String,
+    #[serde(default, skip_serializing_if = "Role::is_shopper")]
+    pub role: Role,
 }
 
 /// What one shopper really took.

@@ -13,7 +13,7 @@ pub mod reach;
 mod weights;
 mod world;
 
-pub use beliefs::{Beliefs, Explained};
+pub use beliefs::{Beliefs, Explained, NOBODY};
 pub use reach::Place;
 pub use world::{Choice, Part};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payment::{IdempotencyKey, PaymentOutcome};
 use super::receipt::Receipt;
-use super::session::SessionId;
+use super::session::{Role, SessionId};
 use crate::observation::{ChangeKind, DeviceId, Item, OutboxId, Stamp, TrackId};
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Milligrams, Money, Timestamp, text_id};
@@ -22,6 +22,9 @@ pub enum Decision {
     SessionOpened {
         session: SessionId,
         at: Timestamp,
+        /// That of the phone that showed the code.
+        #[serde(default, skip_serializing_if = "Role::is_shopper")]
+        role: Role,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<DeviceId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,29 @@ text_id! {
     SessionId
 }
 
+/// What a phone's owner does in the store.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Pays for what they take.
+    #[default]
+    Shopper,
+    /// Fills the shelves and clears them: nothing is held at entry and nothing is charged at the exit.
+    Staff,
+}
+
+impl Role {
+    /// Whether it is the role that nothing needs to say.
+    pub fn is_shopper(&self) -> bool {
+        match self {
+            Role::Shopper => true,
+            Role::Staff => false,
+        }
+    }
+}
+
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +59,7 @@ pub enum SessionState {
 pub struct Session {
     pub id: SessionId,
     pub state: SessionState,
+    pub role: Role,
     pub device: Option<DeviceId>,
     pub track: Option<TrackId>,
     pub entered_at: Timestamp,

@@ -14,7 +14,9 @@ use super::Failed;
 use super::live_store::{OpenStore, Setup};
 use super::pace::{self, Pace};
 use super::serving::{self, ConsoleArgs};
+use super::situation_args::{self, SituationArgs};
 use super::verdict::Verdict;
+use crate::checkout::session::Role;
 use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
@@ -23,9 +25,10 @@ use crate::edge::mqtt::{BrokerUrl, LinkError, NodeLink, NodeOptions};
 use crate::edge::outbox::Outbox;
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
-use crate::simulate::{self, Options};
+use crate::simulate::{self, Impossible, Options};
 use crate::store::definition::{self, NANOSTORE, NANOSTORE_FILE};
 use crate::store::{Definition, NodeName};
+use crate::units::Timestamp;
 
 /// Records that wait for a node, at most; then the simulation waits.
 const RECORDS_MAX: usize = 64;
@@ -57,11 +60,17 @@ pub struct Args {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
     mqtt_listen: SocketAddr,
     #[command(flatten)]
+    situations: SituationArgs,
+    #[command(flatten)]
     console: ConsoleArgs,
 }
 
 /// Runs the store until it is told to stop, or until everybody has left.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.situations.lists() {
+        print!("{}", situation_args::list());
+        return Ok(());
+    }
     let definition = match &args.store {
         Some(path) => definition_file::load(path)?.0,
         None => definition::parse(NANOSTORE, NANOSTORE_FILE)?.0,
@@ -110,12 +119,7 @@ async fn open(
     let speed = args.speed.unwrap_or(if args.once { 4.0 } else { 1.0 });
     let start = live::wall_now();
     let pace = Pace::starting(start, speed);
-    let options = Options {
-        shoppers: args.once.then_some(args.shoppers),
-        start,
-        ..Options::default()
-    };
-    let mut simulation = simulate::Store::new(&definition, args.seed, options);
+    let mut simulation = simulation(args, &definition, start)?;
     let store = OpenStore::open(Setup {
         definition: &definition,
         nodes: &simulation.nodes(),
@@ -124,10 +128,7 @@ async fn open(
         clock: Arc::new(move || pace.event_now()),
     })
     .await?;
-    for (device, key) in simulation.devices() {
-        let (device, key) = (device.clone(), key.clone());
-        store.tell(Input::DeviceEnrolled { device, key }).await;
-    }
+    enrol(&simulation, &store).await;
     let mut inlets = BTreeMap::new();
     let mut nodes = Vec::new();
     for name in simulation.nodes() {
@@ -160,6 +161,37 @@ async fn open(
     switch.send_replace(true);
     console.await??;
     Ok(verdict)
+}
+
+fn simulation(
+    args: &Args,
+    definition: &Arc<Definition>,
+    start: Timestamp,
+) -> Result<simulate::Store, Impossible> {
+    let shoppers = args.once.then_some(args.shoppers);
+    let options = Options {
+        shoppers,
+        start,
+        situations: args.situations.resolve(definition, shoppers)?,
+        ..Options::default()
+    };
+    Ok(simulate::Store::new(definition, args.seed, options))
+}
+
+/// Lets everybody's phone in.
+async fn enrol(simulation: &simulate::Store, store: &OpenStore) {
+    let shoppers = simulation
+        .devices()
+        .iter()
+        .map(|phone| (phone, Role::Shopper));
+    let staff = simulation
+        .staff_devices()
+        .iter()
+        .map(|phone| (phone, Role::Staff));
+    for ((device, key), role) in shoppers.chain(staff) {
+        let (device, key) = (device.clone(), key.clone());
+        (store.tell(Input::DeviceEnrolled { device, key, role })).await;
+    }
 }
 
 async fn start_node(

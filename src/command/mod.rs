@@ -21,6 +21,7 @@ mod printed;
 pub mod replay;
 mod serving;
 pub mod simulate;
+mod situation_args;
 mod store_at;
 mod through_broker;
 mod verdict;

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::error::ErrorKind;
 
 use super::output_file;
+use super::situation_args::{self, SituationArgs};
 use crate::edge::definition_file;
 use crate::edge::recording::mcap::McapWriter;
 use crate::recording::Truth;
@@ -20,7 +22,7 @@ use crate::store::definition::{self, NANOSTORE, NANOSTORE_FILE};
 pub struct Args {
     /// The recording to write
     #[arg(short, long, value_name = "FILE.mcap")]
-    output: PathBuf,
+    output: Option<PathBuf>,
     /// Everything follows from it: the same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -30,6 +32,8 @@ pub struct Args {
     /// The store's definition; without it the NanoStore
     #[arg(long, value_name = "FILE.toml")]
     store: Option<PathBuf>,
+    #[command(flatten)]
+    situations: SituationArgs,
     /// Overwrite the output file
     #[arg(long)]
     force: bool,
@@ -37,6 +41,14 @@ pub struct Args {
 
 /// Simulates, and says in a line what happened.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.situations.lists() {
+        print!("{}", situation_args::list());
+        return Ok(());
+    }
+    let Some(output) = &args.output else {
+        let what = "the following required arguments were not provided:\n  --output <FILE.mcap>\n";
+        clap::Error::raw(ErrorKind::MissingRequiredArgument, what).exit();
+    };
     let (definition, _) = match &args.store {
         Some(path) => definition_file::load(path)?,
         None => definition::parse(NANOSTORE, NANOSTORE_FILE)?,
@@ -44,16 +56,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let definition = Arc::new(definition);
     let options = Options {
         shoppers: Some(args.shoppers),
+        situations: (args.situations).resolve(&definition, Some(args.shoppers))?,
         ..Options::default()
     };
-    let file = output_file::create(&args.output, args.force)?;
+    let file = output_file::create(output, args.force)?;
     let played = play(&definition, args.seed, &options, file);
     if played.is_err() {
         // Half a recording under the name of a whole one would mislead; the first error is the one to tell.
-        let _ = std::fs::remove_file(&args.output);
+        let _ = std::fs::remove_file(output);
     }
     let (truth, seconds) = played?;
-    println!("{}", summary(&args.output, &truth, seconds)?);
+    println!("{}", summary(output, &truth, args.seed, seconds)?);
     Ok(())
 }
 
@@ -85,7 +98,7 @@ fn play(
 }
 
 /// One line: what happened, and how large the recording is.
-fn summary(output: &Path, truth: &Truth, seconds: f64) -> anyhow::Result<String> {
+fn summary(output: &Path, truth: &Truth, seed: u64, seconds: f64) -> anyhow::Result<String> {
     let bytes = std::fs::metadata(output)
         .with_context(|| format!("{} cannot be looked at", output.display()))?
         .len();
@@ -97,7 +110,7 @@ fn summary(output: &Path, truth: &Truth, seconds: f64) -> anyhow::Result<String>
             .count()
     };
     Ok(format!(
-        "Simulated {} in {seconds:.1} s: {}, {}, {}. {} holds {:.1} MB.",
+        "Simulated {} in {seconds:.1} s: {}, {}, {}. {} holds {:.1} MB (seed {seed}).",
         counted(truth.receipts.len(), "shopper", "shoppers"),
         counted(events("pick"), "pick", "picks"),
         counted(events("put_back"), "put-back", "put-backs"),

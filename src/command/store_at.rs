@@ -77,6 +77,7 @@ pub fn devices(recording: &Recording) -> anyhow::Result<Vec<Input>> {
             Ok(Input::DeviceEnrolled {
                 device: d.device.clone(),
                 key,
+                role: d.role,
             })
         })
         .collect()

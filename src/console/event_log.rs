@@ -10,7 +10,7 @@ use crate::checkout::decision::{
 };
 use crate::checkout::payment::PaymentOutcome;
 use crate::checkout::receipt::{Paid, Receipt};
-use crate::checkout::session::SessionId;
+use crate::checkout::session::{Role, SessionId};
 use crate::observation::{ChangeKind, Item};
 use crate::store::{Definition, NodeName};
 use crate::units::{Milligrams, Timestamp};
@@ -156,7 +156,13 @@ fn event_time(decision: &Decision) -> Option<Timestamp> {
 
 fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
     match decision {
-        Decision::SessionOpened { session, .. } => Told::of(EventKind::Gate, session, "came in"),
+        Decision::SessionOpened { session, role, .. } => {
+            let came = match role {
+                Role::Shopper => "came in",
+                Role::Staff => "came in to see to the shelves",
+            };
+            Told::of(EventKind::Gate, session, came)
+        }
         Decision::EntryRefused { reason, .. } => {
             Told::new(EventKind::Gate, format!("Entry refused: {reason}"))
         }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Coordinator, Effect, Output, Visit};
 use crate::checkout::decision::Decision;
 use crate::checkout::payment::PaymentState;
-use crate::checkout::session::{SessionId, SessionState};
+use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
     BodySegment, Observation, Stamped, TrackId,
@@ -96,6 +96,7 @@ impl Coordinator {
                 Decision::SessionOpened {
                     session: session.clone(),
                     at,
+                    role: Role::Shopper,
                     device: None,
                     track,
                 },

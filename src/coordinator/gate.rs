@@ -1,16 +1,18 @@
 //! What happens at the gate: codes are checked, and whoever passes in or out is found among the tracks.
 
-use super::Coordinator;
-use super::Output;
 use super::intake::POSES_AWAITED_S;
+use super::{Coordinator, Effect, Output};
 use crate::checkout::decision::{Decision, PaymentRequest};
 use crate::checkout::entry_code::EntryCode;
-use crate::checkout::session::{SessionId, SessionState};
+use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::observation::{GateEvent, GateObservation, TrackId};
 use crate::units::Timestamp;
 
 /// A track that is farther from the gate than this did not pass it, metres.
 const GATE_M: f64 = 1.5;
+/// Somebody without a session passed out if they were nearer to the gate than every shopper by this, metres: less is
+/// what a tracker may be off, and a shopper whose exit is overlooked never gets a receipt.
+const STRANGER_NEARER_M: f64 = 0.3;
 
 impl Coordinator {
     pub(super) fn pass(&mut self, gate: &GateObservation, out: &mut Vec<Output>) {
@@ -21,10 +23,11 @@ impl Coordinator {
         }
     }
 
-    /// Checks an entry code and asks for the hold; the gate opens when it is granted.
+    /// Checks an entry code. For a shopper it asks for the hold, and the gate opens when that is granted; for staff,
+    /// who pay nothing, it opens at once.
     fn admit(&mut self, code: &str, at: Timestamp, out: &mut Vec<Output>) {
         match self.check_code(code, at) {
-            Ok(code) => {
+            Ok((code, role)) => {
                 // A code is good for its own step and one on each side: older ones need not be remembered.
                 self.used_codes
                     .retain(|(step, _)| step.saturating_add(2) >= code.step);
@@ -34,17 +37,22 @@ impl Coordinator {
                 let opened = Decision::SessionOpened {
                     session: session.clone(),
                     at,
+                    role,
                     device: Some(code.device),
                     track: None,
                 };
                 self.decide(opened, out);
-                self.authorise(session, at, out);
+                match role {
+                    Role::Shopper => self.authorise(session, at, out),
+                    Role::Staff => out.push(Output::Effect(Effect::OpenGate { session })),
+                }
             }
             Err(reason) => self.decide(Decision::EntryRefused { at, reason }, out),
         }
     }
 
-    fn check_code(&self, code: &str, at: Timestamp) -> Result<EntryCode, String> {
+    /// The code and the role of the phone that showed it; or why it opens nothing.
+    fn check_code(&self, code: &str, at: Timestamp) -> Result<(EntryCode, Role), String> {
         if let Some(node) = self.state.silent.keys().next() {
             return Err(format!(
                 "the store cannot see: node {node} is silent, see to it first"
@@ -57,8 +65,8 @@ impl Coordinator {
                 code.device
             )
         };
-        let key = self.devices.get(&code.device).ok_or_else(unknown)?;
-        code.verify(&self.definition.id, key, at)
+        let phone = self.devices.get(&code.device).ok_or_else(unknown)?;
+        code.verify(&self.definition.id, &phone.key, at)
             .map_err(|e| e.to_string())?;
         if self.used_codes.contains(&(code.step, code.device.clone())) {
             return Err(format!(
@@ -66,7 +74,8 @@ impl Coordinator {
                 code.device
             ));
         }
-        Ok(code)
+        let role = phone.role;
+        Ok((code, role))
     }
 
     pub(super) fn authorise(&mut self, session: SessionId, at: Timestamp, out: &mut Vec<Output>) {
@@ -110,7 +119,7 @@ impl Coordinator {
         sessions.any(|s| s.track.as_ref() == Some(track))
     }
 
-    /// The shopper whose track is at the gate has left.
+    /// The shopper whose track is at the gate has left; unless it was somebody whom no session is of.
     fn pass_out(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         let inside = self
             .state
@@ -126,9 +135,20 @@ impl Coordinator {
                 ))
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, session)) = leaving {
+        let stranger_m = self.nearest_stranger(at);
+        if let Some((distance_m, session)) = leaving
+            && stranger_m.is_none_or(|stranger_m| distance_m < stranger_m + STRANGER_NEARER_M)
+        {
             self.decide(Decision::SessionExited { session, at }, out);
         }
+    }
+
+    /// How near to the gate somebody was whom no session is of, if anybody was.
+    fn nearest_stranger(&self, at: Timestamp) -> Option<f64> {
+        let strangers = self.tracks.ids().filter(|track| !self.is_claimed(track));
+        strangers
+            .filter_map(|track| self.near_gate(track, at, POSES_AWAITED_S))
+            .min_by(f64::total_cmp)
     }
 
     /// Metres between a track and the gate, if it is near it at that time. Poses later than `at` by more than

@@ -194,7 +194,7 @@ impl Coordinator {
         let millimetres = |m: f64| (m * 1e3).round() as i64;
         Some(Reached {
             session: session.map(|s| s.id.clone()),
-            staff: false,
+            staff: session.is_some_and(|s| !s.role.is_shopper()),
             log_milli: whole.log_milli,
             by_plate_milli,
             middle: whole.middle,

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::intake::{self, POSES_AWAITED_S};
-use super::{Coordinator, Effect, Output, commit};
+use super::{Coordinator, Effect, EnrolledDevice, Output, commit};
 use crate::checkout::decision::{Decision, PaymentRequest};
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::PaymentState;
-use crate::checkout::session::{Session, SessionState};
+use crate::checkout::session::{Role, Session, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
     BodySegment, DeviceId, GateEvent, GateObservation, Observation, Stamp, Stamped,
@@ -138,9 +138,9 @@ impl Coordinator {
     }
 
     /// Takes back an enrolled phone after a restart.
-    pub fn restore_device(&mut self, device: DeviceId, key: Vec<u8>, revoked: bool) {
+    pub fn restore_device(&mut self, device: DeviceId, key: Vec<u8>, role: Role, revoked: bool) {
         if !revoked {
-            self.devices.insert(device, key);
+            self.devices.insert(device, EnrolledDevice { key, role });
         }
     }
 

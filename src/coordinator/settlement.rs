@@ -11,8 +11,8 @@ use super::deciding::near;
 use super::{Coordinator, Effect, Output};
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
 use crate::checkout::payment::{IdempotencyKey, PaymentState};
-use crate::checkout::receipt::{Paid, Receipt};
-use crate::checkout::session::{Session, SessionId, SessionState};
+use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
+use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::observation::{ChangeKind, Item, Observation};
 use crate::units::{Money, Timestamp};
 
@@ -235,7 +235,8 @@ impl Coordinator {
     /// Why the cart must wait as a draft.
     fn waits_for(&self, session: &Session) -> Option<String> {
         let reviews = session.cart.reviews.len();
-        if reviews > 0 {
+        // No verdict changes what staff pay.
+        if reviews > 0 && session.role.is_shopper() {
             return Some(format!("{reviews} of its lines wait for a verdict"));
         }
         let shelves: Vec<_> = session.track.iter().flat_map(|t| near(self, t)).collect();
@@ -252,11 +253,19 @@ impl Coordinator {
         ))
     }
 
+    /// What the visit costs, line by line: nothing for staff, whose receipt says no more than that they were here.
+    fn lines_to_pay(&self, session: &Session) -> Vec<ReceiptLine> {
+        match session.role {
+            Role::Shopper => session.cart.receipt_lines(&self.definition.catalogue),
+            Role::Staff => Vec::new(),
+        }
+    }
+
     fn settle(&mut self, id: &SessionId, out: &mut Vec<Output>) {
         let Some(session) = self.state.sessions.get(id) else {
             return;
         };
-        let lines = session.cart.receipt_lines(&self.definition.catalogue);
+        let lines = self.lines_to_pay(session);
         let total = Money::new(
             lines.iter().map(|l| l.amount.minor).sum(),
             self.definition.currency,
@@ -278,7 +287,7 @@ impl Coordinator {
         let Some(session) = self.state.sessions.get(id) else {
             return;
         };
-        let lines = session.cart.receipt_lines(&self.definition.catalogue);
+        let lines = self.lines_to_pay(session);
         let currency = self.definition.currency;
         let total = Money::new(lines.iter().map(|l| l.amount.minor).sum(), currency);
         let at = session.exited_at.unwrap_or(session.entered_at);

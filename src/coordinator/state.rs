@@ -71,6 +71,7 @@ impl State {
             Decision::SessionOpened {
                 session,
                 at,
+                role,
                 device,
                 track,
             } => {
@@ -81,6 +82,7 @@ impl State {
                 let opened = Session {
                     id: session.clone(),
                     state: SessionState::Inside,
+                    role: *role,
                     device: device.clone(),
                     track: track.clone(),
                     entered_at: *at,

@@ -451,6 +451,21 @@ fn the_gate() {
              = phone closed: 0.00 eur voided",
             ),
             (
+                "staff come in without a hold and pay for nothing",
+                "gateway declines authorise
+             1 code badge
+             1.5 see ann door 1
+             1.7 in
+             3 see ann 1.1.1
+             4 mark
+             = gate opened 1 times
+             = ann inside:
+             12 see ann door 1
+             12.5 out
+             13 mark
+             = ann closed: 0.00 eur voided",
+            ),
+            (
                 "a blind store lets nobody in",
                 "0 mark
              6 mark but left

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::checkout::payment::PaymentGateway;
+use crate::checkout::session::Role;
 use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::observation::{Committed, DeviceId, OutboxId, Stamp};
@@ -48,7 +49,12 @@ pub trait DurableLog {
     /// See [`Journal::committed_up_to`].
     fn committed_up_to(&self, node: &NodeName, outbox: &OutboxId) -> u64;
     /// See [`Journal::enrol_device`].
-    fn enrol_device(&mut self, device: &DeviceId, key: &[u8]) -> Result<bool, JournalError>;
+    fn enrol_device(
+        &mut self,
+        device: &DeviceId,
+        key: &[u8],
+        role: Role,
+    ) -> Result<bool, JournalError>;
     /// See [`Journal::revoke_device`].
     fn revoke_device(&mut self, device: &DeviceId) -> Result<bool, JournalError>;
 }
@@ -63,8 +69,13 @@ impl DurableLog for Journal {
     fn committed_up_to(&self, node: &NodeName, outbox: &OutboxId) -> u64 {
         Journal::committed_up_to(self, node, outbox)
     }
-    fn enrol_device(&mut self, device: &DeviceId, key: &[u8]) -> Result<bool, JournalError> {
-        Journal::enrol_device(self, device, key)
+    fn enrol_device(
+        &mut self,
+        device: &DeviceId,
+        key: &[u8],
+        role: Role,
+    ) -> Result<bool, JournalError> {
+        Journal::enrol_device(self, device, key, role)
     }
     fn revoke_device(&mut self, device: &DeviceId) -> Result<bool, JournalError> {
         Journal::revoke_device(self, device)
@@ -205,8 +216,8 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         let stamp = match input {
             Input::Observation(stamped) => &stamped.stamp,
             Input::Undecodable { stamp, .. } => stamp,
-            Input::DeviceEnrolled { device, key } => {
-                let enrolled = self.log.enrol_device(device, key);
+            Input::DeviceEnrolled { device, key, role } => {
+                let enrolled = self.log.enrol_device(device, key, *role);
                 return Ok(if self.stopping(enrolled)? {
                     Admission::Admitted
                 } else {
@@ -335,7 +346,7 @@ impl Shell<Coordinator> {
             core.restore_observation(Arc::new(observation?));
         }
         for device in journal.devices()? {
-            core.restore_device(device.id, device.key, device.revoked);
+            core.restore_device(device.id, device.key, device.role, device.revoked);
         }
         let mut outputs = Vec::new();
         core.resume(&mut outputs);

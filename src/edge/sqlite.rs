@@ -19,8 +19,10 @@ pub struct Format {
     pub application_id: i32,
     /// SQLite's `user_version`: the newest that this program reads.
     pub version: i32,
-    /// The statements that make its tables.
+    /// The statements that make its tables in version 1.
     pub schema: &'static str,
+    /// The statements from each version to the next, from 1 on: `version` less one of them.
+    pub upgrades: &'static [&'static str],
 }
 
 /// A file that could not be opened, read or written.
@@ -87,7 +89,7 @@ impl Format {
         connection
             .pragma_update(None, "locking_mode", "EXCLUSIVE")
             .map_err(failed)?;
-        self.check(path, &connection)?;
+        let found = self.check(path, &connection)?;
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(failed)?;
@@ -97,6 +99,8 @@ impl Format {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(failed)?;
+        self.upgrade(&connection, found)
+            .map_err(|source| self.error(path, "bringing it up to date", source))?;
         Ok(connection)
     }
 
@@ -106,6 +110,7 @@ impl Format {
         let failed = |source| self.error(path, "opening it", source);
         let connection = Connection::open_in_memory().map_err(failed)?;
         connection.execute_batch(self.schema).map_err(failed)?;
+        self.upgrade(&connection, 1).map_err(failed)?;
         Ok(connection)
     }
 
@@ -137,8 +142,23 @@ impl Format {
         }
     }
 
-    /// Whether the file is of this format, and not of a later version. Takes the lock.
-    fn check(&self, path: &Path, connection: &Connection) -> Result<(), DatabaseError> {
+    /// Brings tables of an older version up to date, wholly or not at all.
+    fn upgrade(&self, connection: &Connection, found: i32) -> rusqlite::Result<()> {
+        let done = usize::try_from(found).unwrap_or(0).saturating_sub(1);
+        let missing = self.upgrades.get(done..).unwrap_or_default();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let transaction = connection.unchecked_transaction()?;
+        for step in missing {
+            transaction.execute_batch(step)?;
+        }
+        transaction.pragma_update(None, "user_version", self.version)?;
+        transaction.commit()
+    }
+
+    /// The file's version: that it is of this format, and of no later version, is looked at. Takes the lock.
+    fn check(&self, path: &Path, connection: &Connection) -> Result<i32, DatabaseError> {
         let number = |pragma: &str| {
             connection
                 .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
@@ -159,7 +179,7 @@ impl Format {
                 supported: self.version,
             });
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Makes the file: two syncs, one of the file and one of its folder.
@@ -209,6 +229,9 @@ impl Format {
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.execute_batch("BEGIN")?;
         connection.execute_batch(self.schema)?;
+        for step in self.upgrades {
+            connection.execute_batch(step)?;
+        }
         connection.pragma_update(None, "application_id", self.application_id)?;
         connection.pragma_update(None, "user_version", self.version)?;
         fill(&connection)?;

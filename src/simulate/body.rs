@@ -18,11 +18,24 @@ const WANDER_M: f64 = 0.03;
 /// Probability that a hand is not seen in a frame.
 const HAND_UNSEEN: f64 = 0.04;
 
+/// The same when several things are snatched from a shelf one after the other, seconds.
+const SNATCH_S: f64 = 0.25;
+const SNATCH_HOLD_S: f64 = 0.08;
+
 /// One of the two hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hand {
     Left,
     Right,
+}
+
+impl Hand {
+    pub fn other(self) -> Hand {
+        match self {
+            Hand::Left => Hand::Right,
+            Hand::Right => Hand::Left,
+        }
+    }
 }
 
 /// Where a hand is at a moment: at the body's side, or at a place of the store.
@@ -95,13 +108,25 @@ impl Body {
         self.until_t = t;
     }
 
-    /// The hand moves an item at `place` at `t`: it comes from where it is, stays a little, and goes to rest.
-    pub fn reach(&mut self, hand: Hand, t: f64, place: Point) {
+    /// The hand moves an item at `place` from `t` on, for so many seconds: it comes from where it is, stays a little
+    /// before and after, and goes to rest.
+    pub fn reach(&mut self, hand: Hand, t: f64, seconds: f64, place: Point) {
+        self.keep_at(hand, (t - HOLD_S, t + seconds + HOLD_S), REACH_S, place);
+    }
+
+    /// The hand snatches an item at `place` at `t`, with hardly a stop.
+    pub fn snatch(&mut self, hand: Hand, t: f64, place: Point) {
+        let stay = (t - SNATCH_HOLD_S, t + SNATCH_HOLD_S);
+        self.keep_at(hand, stay, SNATCH_S, place);
+    }
+
+    /// The hand is at `place` between two times; it takes `way_s` to come there from rest, and to go back.
+    fn keep_at(&mut self, hand: Hand, (from_t, until_t): (f64, f64), way_s: f64, place: Point) {
         let keys = &mut self.hands[hand as usize];
-        while keys.back().is_some_and(|key| key.t > t - HOLD_S - 0.1) {
+        while keys.back().is_some_and(|key| key.t > from_t - 0.1) {
             keys.pop_back();
         }
-        let begin_t = t - HOLD_S - REACH_S;
+        let begin_t = from_t - way_s;
         if keys.back().is_none_or(|key| key.t < begin_t) {
             keys.push_back(HandKey {
                 t: begin_t,
@@ -109,9 +134,9 @@ impl Body {
             });
         }
         for (t, at) in [
-            (t - HOLD_S, Some(place)),
-            (t + HOLD_S, Some(place)),
-            (t + HOLD_S + REACH_S, None),
+            (from_t, Some(place)),
+            (until_t, Some(place)),
+            (until_t + way_s, None),
         ] {
             keys.push_back(HandKey { t, at });
         }
@@ -293,8 +318,8 @@ mod tests {
             z: 1.2,
         };
         let mut body = Body::new(1, 0, 0.0, (0.0, -0.5));
-        body.reach(Hand::Right, 3.0, shelf);
-        body.reach(Hand::Right, 4.7, shelf);
+        body.reach(Hand::Right, 3.0, 0.0, shelf);
+        body.reach(Hand::Right, 4.7, 0.0, shelf);
         let rest = Point::default();
         assert_eq!(body.hand_place(Hand::Right, 1.0, rest), rest);
         for t in [2.65, 3.0, 3.35, 4.35, 5.05] {

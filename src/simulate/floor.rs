@@ -21,8 +21,19 @@ pub(super) struct Floor {
 impl Floor {
     /// Whether nobody but `shopper` stands near `place` in that time.
     pub fn is_free(&self, shopper: u64, place: (f64, f64), from_t: f64, until_t: f64) -> bool {
+        self.is_free_for(&[shopper], place, from_t, until_t)
+    }
+
+    /// Whether nobody but these shoppers stands near `place` in that time.
+    pub fn is_free_for(
+        &self,
+        shoppers: &[u64],
+        place: (f64, f64),
+        from_t: f64,
+        until_t: f64,
+    ) -> bool {
         self.bookings.iter().all(|other| {
-            other.shopper == shopper
+            shoppers.contains(&other.shopper)
                 || (other.place.0 - place.0).hypot(other.place.1 - place.1) >= APART_M
                 || until_t < other.from_t
                 || other.until_t < from_t

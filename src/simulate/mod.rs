@@ -4,24 +4,34 @@
 //! time: converter counts, body frames and gate events, as [`Record`]s. It keeps the truth beside. A recording
 //! made from it goes through the very code that a real one goes through, and nothing downstream can tell.
 //!
-//! The way of the data: `shopper` decides (`trip` says what for, `floor` who stands where) -> `stock` gives
-//! up or receives units -> `scales` press, step and ring -> `noise` -> counts; `body` says how the shopper is seen.
-//! All chance comes from `random`, a stream for each thing, so that the same seed gives the same records.
+//! The way of the data: `shopper` decides (`trip` says what for, `floor` who stands where) -> `hands` move, `stock`
+//! gives up or receives units -> `scales` press, step and ring (`effect`) -> `noise` -> counts; `body` says how the shopper is
+//! seen. All chance comes from `random`, a stream for each thing, so that the same seed gives the same records.
 //!
-//! What is simulated is a well-meaning day: no hand-overs, no tailgating, no dead plates, no restocking (a facing
-//! that runs out stays empty, and shoppers touch it at most).
+//! By itself that is a well-meaning day with sound sensors. A [`Situation`] makes it harder: `scene` has hands do what is hard
+//! to tell apart (`solo` those of one shopper, `duo` those of two), `extras` lets staff and people without a code come, and `sensors`
+//! spoils the records on their way out. Only in a store that is open for ever do staff come without being asked for:
+//! else its facings would run out.
 
 mod body;
 mod device;
+mod duo;
+mod effect;
+mod extras;
 mod floor;
+mod hands;
 mod noise;
 mod random;
 mod scales;
+mod scene;
+mod sensors;
 mod shopper;
+mod situation;
+mod solo;
 mod stock;
 mod trip;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -30,22 +40,27 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
 use crate::checkout::entry_code::EntryCode;
+use crate::checkout::session::Role;
 use crate::observation::{DeviceId, GateEvent, GateObservation};
 use crate::recording::{BodyFrame, GateRecord, Record, Recording, TrueDevice, Truth};
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
-pub use self::device::device;
+pub use self::device::{device, staff_device};
+pub use self::situation::{Impossible, Situation, UnknownSituation};
 
 use self::body::Body;
-use self::floor::Floor;
 use self::random::{Stream, open};
-use self::scales::{BATCH_US, Scales};
-use self::shopper::{GateSightKind, Premises, Shopper};
-use self::stock::Stock;
+use self::scales::BATCH_US;
+use self::scene::Script;
+use self::sensors::Sensors;
+use self::shopper::{GateSightKind, Part, Phase, Premises, Shopper};
+use self::situation::Cast;
 
 /// Phones in the hands of an endless stream of shoppers.
 const ENDLESS_DEVICES: usize = 64;
+/// Phones of the staff who fill the shelves meanwhile.
+const ENDLESS_STAFF_DEVICES: usize = 4;
 /// Shoppers who have left of whom an endless simulation remembers the truth.
 const ENDLESS_TRUTHS: usize = 256;
 /// The store is quiet so long before the first shopper comes, seconds: plates learn their zero.
@@ -58,8 +73,6 @@ const ARRIVAL_GAP_S: f64 = 2.0;
 const FRAME_HZ: f64 = 14.9;
 /// How far a frame comes early or late, seconds.
 const FRAME_JITTER_S: f64 = 0.02;
-/// Where shoppers come in if the store defines no gate: so far before the left end of the shelves, metres.
-const DEFAULT_GATE_M: f64 = 1.4;
 
 /// What happens in a simulated store.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +85,8 @@ pub struct Options {
     pub inside_max: usize,
     /// Wall time at which the simulation begins.
     pub start: Timestamp,
+    /// What is to happen besides; what is not [possible](Situation::possible) in the store does not.
+    pub situations: BTreeSet<Situation>,
 }
 
 impl Default for Options {
@@ -82,6 +97,7 @@ impl Default for Options {
             arrival_s_mean: 8.0,
             inside_max: 8,
             start: Timestamp(1_780_300_800_000_000),
+            situations: BTreeSet::new(),
         }
     }
 }
@@ -99,11 +115,16 @@ pub struct Store {
     /// When the next shopper comes, and which number it has.
     next_arrival_t: f64,
     arrived: u64,
-    /// At most [`Options::inside_max`].
+    /// Everybody inside. New shoppers wait while these are [`Options::inside_max`].
     shoppers: Vec<Shopper>,
     /// Devices that are not in the store, the one that left first in front.
     idle_devices: VecDeque<usize>,
+    /// First the shoppers' phones, so many, and then those of the staff.
     keys: Vec<(DeviceId, Vec<u8>)>,
+    shopper_devices: usize,
+    staff_visits: u64,
+    staff_came_t: Option<f64>,
+    sensors: Sensors,
     tracker: Option<Tracker>,
     gate_node: Option<NodeName>,
     /// When the last shopper left.
@@ -130,52 +151,41 @@ impl Tracker {
 
 impl Store {
     /// Opens a store with its shelves filled and nobody inside.
-    pub fn new(definition: &Arc<Definition>, seed: u64, options: Options) -> Self {
+    pub fn new(definition: &Arc<Definition>, seed: u64, mut options: Options) -> Self {
+        let shoppers = options.shoppers;
+        (options.situations).retain(|one| one.possible(definition, shoppers).is_ok());
         let layout = &definition.layout;
-        let mut scales = Scales::new(seed, layout);
-        let stock = Stock::new(seed, definition, &mut scales);
-        let fronts = || (layout.shelves.values()).flat_map(|shelf| &shelf.plates);
-        // Walking room is before the foremost shelf.
-        let front_y = fronts().map(|plate| plate.front.y).fold(0.0, f64::min);
-        let gate = match layout.gate {
-            Some(gate) => (gate.place.x, gate.place.y),
-            None => (
-                fronts()
-                    .map(|plate| plate.front.x)
-                    .reduce(f64::min)
-                    .unwrap_or(0.0),
-                front_y - DEFAULT_GATE_M,
-            ),
-        };
-        let devices = options.shoppers.map_or(ENDLESS_DEVICES, |n| n as usize);
-        let keys: Vec<(DeviceId, Vec<u8>)> =
-            (0..devices).map(|index| device(seed, index)).collect();
-        let phones = keys.iter().map(true_device).collect();
+        let gate_node = (layout.nodes.iter().find(|node| node.watches_gate))
+            .filter(|_| layout.gate.is_some())
+            .map(|node| node.name.clone());
+        let situations = &options.situations;
+        let premises = Premises::new(seed, definition, situations);
+        let plates = premises.scales.plates_by_node();
+        let sensors = Sensors::new(seed, situations, options.start, &plates);
+        let (devices, staff_devices) = phones(&options, gate_node.is_some());
+        let keys: Vec<(DeviceId, Vec<u8>)> = (0..devices)
+            .map(|index| device(seed, index))
+            .chain((0..staff_devices).map(|index| staff_device(seed, index)))
+            .collect();
+        let roles =
+            std::iter::repeat_n(Role::Shopper, devices).chain(std::iter::repeat(Role::Staff));
+        let true_devices = keys.iter().zip(roles).map(true_device).collect();
         let tracker = (layout.nodes.iter().find(|node| node.tracks_bodies)).map(|node| Tracker {
             node: node.name.clone(),
             random: open(seed, Stream::Tracker),
             frames: 0,
             next_t: 0.0,
         });
-        let gate_node = (layout.nodes.iter().find(|node| node.watches_gate))
-            .filter(|_| layout.gate.is_some())
-            .map(|node| node.name.clone());
+        let in_pairs = situations.iter().any(|one| one.cast() == Cast::Together);
         let options = Options {
-            inside_max: options.inside_max.clamp(1, 48),
+            // Whoever waits inside for a partner must not keep it out.
+            inside_max: (options.inside_max).clamp(if in_pairs { 2 } else { 1 }, 48),
             ..options
         };
         Store {
             definition: definition.clone(),
             seed,
-            premises: Premises {
-                floor: Floor::default(),
-                scales,
-                stock,
-                gate,
-                front_y,
-                crowded: None,
-                gate_events: Vec::new(),
-            },
+            premises,
             chunk: 0,
             arrivals: open(seed, Stream::Arrivals),
             next_arrival_t: LEAD_S,
@@ -183,12 +193,16 @@ impl Store {
             shoppers: Vec::new(),
             idle_devices: (0..devices).collect(),
             keys,
+            shopper_devices: devices,
+            staff_visits: 0,
+            staff_came_t: None,
+            sensors,
             tracker,
             gate_node,
             quiet_since_t: 0.0,
             truth: Truth {
                 name: format!("simulated-{seed}"),
-                devices: phones,
+                devices: true_devices,
                 ..Truth::default()
             },
             options,
@@ -208,7 +222,12 @@ impl Store {
     /// The phones of the shoppers with their keys: to be enrolled before they come. One for each shopper; 64 that
     /// are used over and over if they come for ever.
     pub fn devices(&self) -> &[(DeviceId, Vec<u8>)] {
-        &self.keys
+        &self.keys[..self.shopper_devices]
+    }
+
+    /// The phones of the staff with their keys, if any come.
+    pub fn staff_devices(&self) -> &[(DeviceId, Vec<u8>)] {
+        &self.keys[self.shopper_devices..]
     }
 
     /// What really happened: the receipts and events of everybody who has left, events by time. An endless
@@ -217,7 +236,7 @@ impl Store {
         &self.truth
     }
 
-    /// Shoppers inside or in the gate now.
+    /// Shoppers, staff and others inside or in the gate now.
     pub fn inside(&self) -> usize {
         self.shoppers.len()
     }
@@ -233,7 +252,8 @@ impl Store {
         let begin_t = self.elapsed_s();
         let all_came = (self.options.shoppers).is_some_and(|n| self.arrived >= u64::from(n));
         if all_came && self.shoppers.is_empty() && begin_t >= self.quiet_since_t + TAIL_S {
-            return None;
+            let rest = self.sensors.rest();
+            return (!rest.is_empty()).then_some(rest);
         }
         let end_t = ((self.chunk + 1) * BATCH_US) as f64 / 1e6;
         self.play_until(end_t);
@@ -245,6 +265,7 @@ impl Store {
         records.extend(batches.into_iter().map(Record::Scale));
         records.extend(self.gate_records(end_t).into_iter().map(Record::Gate));
         records.sort_by(|a, b| (a.at(), a.node()).cmp(&(b.at(), b.node())));
+        let records = (self.sensors).pass(records, &mut self.premises.faults, end_t);
         self.chunk += 1;
         self.forget_before(end_t);
         Some(records)
@@ -260,11 +281,25 @@ impl Store {
             let arrival_t = Some(self.next_arrival_t).filter(|_| self.may_arrive());
             match (first, arrival_t) {
                 (Some((index, t)), arrival_t) if t < end_t && arrival_t.is_none_or(|a| t <= a) => {
-                    self.shoppers[index].decide(self.seed, &mut self.premises);
+                    self.decide(index);
                 }
                 (_, Some(t)) if t < end_t => self.arrive(t),
                 (Some(_) | None, Some(_) | None) => break,
             }
+        }
+    }
+
+    fn decide(&mut self, index: usize) {
+        if self.direct(index) {
+            return;
+        }
+        let is_outside = |one: &Shopper| matches!(one.phase, Phase::Outside);
+        let shopper = &mut self.shoppers[index];
+        let was_outside = is_outside(shopper);
+        shopper.decide(self.seed, &mut self.premises);
+        let comes_in = was_outside && !is_outside(shopper) && shopper.part == Part::Shopper;
+        if comes_in && self.options.situations.contains(&Situation::Tailgater) {
+            self.follow_in(index);
         }
     }
 
@@ -280,8 +315,16 @@ impl Store {
         };
         // Whoever had to wait because the store was full comes as soon as it isn't.
         let t = t.max(self.elapsed_s());
-        let shopper = Shopper::new(self.seed, self.arrived, device, t, &self.premises);
+        let number = self.arrived;
+        let mut shopper = Shopper::new(self.seed, number, Some(device), t, &self.premises);
+        let Options {
+            situations,
+            shoppers,
+            ..
+        } = &self.options;
+        shopper.script = Script::of(self.seed, number, situations, *shoppers);
         self.shoppers.push(shopper);
+        self.send_staff(number, t);
         self.arrived += 1;
         let gap_s: f64 = Exp1.sample(&mut self.arrivals);
         self.next_arrival_t = t + ARRIVAL_GAP_S.max(gap_s * self.options.arrival_s_mean);
@@ -354,9 +397,17 @@ impl Store {
         self.shoppers = inside;
         for shopper in gone {
             self.quiet_since_t = t;
-            self.idle_devices.push_back(shopper.device);
+            let (part, device) = (shopper.part, shopper.device);
             let (receipt, events) = shopper.truth();
-            self.truth.receipts.push(receipt);
+            match part {
+                Part::Shopper => {
+                    self.idle_devices.extend(device);
+                    self.truth.receipts.push(receipt);
+                }
+                // They have no receipt by which to forget what they did.
+                Part::Tailgater | Part::Staff if self.options.shoppers.is_none() => continue,
+                Part::Tailgater | Part::Staff => {}
+            }
             self.truth.events.extend(events);
             self.truth.events.sort_by(|a, b| a.t.total_cmp(&b.t));
         }
@@ -407,52 +458,30 @@ pub fn record(
     }
 }
 
+/// How many phones the shoppers have, and the staff.
+fn phones(options: &Options, gated: bool) -> (usize, usize) {
+    match options.shoppers {
+        Some(shoppers) => {
+            let with_staff = options.situations.contains(&Situation::Staff);
+            let visits = u64::from(shoppers).div_ceil(extras::STAFF_EVERY);
+            (
+                shoppers as usize,
+                if with_staff { visits as usize } else { 0 },
+            )
+        }
+        None if gated => (ENDLESS_DEVICES, ENDLESS_STAFF_DEVICES),
+        None => (ENDLESS_DEVICES, 0),
+    }
+}
+
 /// A simulated phone as the truth names it.
-fn true_device((device, key): &(DeviceId, Vec<u8>)) -> TrueDevice {
+fn true_device(((device, key), role): (&(DeviceId, Vec<u8>), Role)) -> TrueDevice {
     TrueDevice {
         device: device.clone(),
         key_base64: base64::engine::general_purpose::STANDARD.encode(key),
+        role,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::store::definition::parse;
-
-    #[test]
-    fn an_endless_day_forgets_what_is_over_and_uses_its_phones_again() {
-        let corner = include_str!("../../deploy/corner.toml");
-        let (definition, _) = parse(corner, "deploy/corner.toml").unwrap();
-        let options = Options {
-            shoppers: None,
-            arrival_s_mean: 5.0,
-            ..Options::default()
-        };
-        let mut store = Store::new(&Arc::new(definition), 1, options);
-        let mut codes = BTreeSet::new();
-        while store.elapsed_s() < 2.0 * 3_600.0 {
-            let records = store.next_chunk().expect("it has no end");
-            for record in records {
-                if let Record::Gate(gate) = record
-                    && let GateEvent::CodeShown { code } = gate.observation.event
-                {
-                    assert!(codes.insert(code.clone()), "{code} was shown twice");
-                }
-            }
-            let inside = store.inside();
-            assert!(inside <= 8);
-            let keys: usize = store.shoppers.iter().map(|one| one.body.keys()).sum();
-            assert!(keys <= 40 * inside, "{keys} keys of {inside} bodies");
-            assert!(store.premises.scales.effects() <= 60 * 8);
-            assert!(store.premises.floor.bookings() <= 4 * 9);
-            assert!(store.premises.gate_events.len() <= 3 * 8);
-            assert!(store.truth.receipts.len() <= ENDLESS_TRUTHS);
-            assert!(store.truth.events.len() <= 10 * ENDLESS_TRUTHS);
-        }
-        assert!(codes.len() > ENDLESS_TRUTHS, "only {} came", codes.len());
-        assert_eq!(store.truth.receipts.len(), ENDLESS_TRUTHS);
-    }
-}
+mod tests;

@@ -32,6 +32,16 @@ pub(super) enum Stream {
     Shopper(u64),
     /// How the body of that number moves and is seen.
     Body(u64),
+    /// Which situations the shopper of that number, or two who come together, play when.
+    Script(u64),
+    /// How the cameras see hands, where that is made worse.
+    Hands,
+    /// Which messages are lost.
+    Losses,
+    /// Which plates stick when.
+    Faults,
+    /// Which clocks are off.
+    Clocks,
 }
 
 /// Opens a stream at its beginning.
@@ -48,6 +58,11 @@ pub(super) fn open(seed: u64, stream: Stream) -> ChaCha8Rng {
         Stream::Node(index) => (7, index as u64),
         Stream::Shopper(number) => (8, number),
         Stream::Body(number) => (9, number),
+        Stream::Script(number) => (11, number),
+        Stream::Hands => (12, 0),
+        Stream::Losses => (13, 0),
+        Stream::Faults => (14, 0),
+        Stream::Clocks => (15, 0),
     };
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(kind << 56 | number);

@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::body::{Body, Footfall};
+use super::effect::{Effect, Resting, Tremor};
 use super::noise::{PlateNoise, ShelfNoise, Unrest};
 use super::random::{Stream, normal, open};
 use crate::recording::{ScaleBatch, ScaleGroup};
@@ -25,76 +26,14 @@ const QUANTUM_G: f64 = 0.241;
 const GAIN_STD: f64 = 0.004;
 /// An empty plate shows anything: standard deviation of its zero, grams.
 const ZERO_STD_G: f64 = 1_500.0;
-/// Ringing of a plate after a lift falls to 1/e in this time, seconds.
-const RING_DECAY_S: f64 = 0.14;
-/// Ringing is forgotten after this, when a thousandth is left.
-const RING_S: f64 = 7.0 * RING_DECAY_S;
+/// Probability that what is lifted slowly is tilted first.
+const TILTED: f64 = 0.3;
 /// Walking is felt by a gondola up to some metres away: it falls to 1/e over this.
 const UNREST_REACH_M: f64 = 3.0;
 /// Unrest comes and goes within this time, seconds.
 const UNREST_S: f64 = 0.3;
 /// A foot that comes down kicks a shelf by so many standard deviations of its ringing.
 const KICK: f64 = 1.6;
-
-/// A change of the weight on a plate over some time. Times are seconds since the simulation's start.
-#[derive(Clone, Copy, Debug)]
-enum Effect {
-    /// A hand presses (or lifts, negative) for a while.
-    Press {
-        middle_t: f64,
-        wide_s: f64,
-        grams: f64,
-    },
-    /// Weight comes (or goes, negative) for good.
-    Step { t: f64, ramp_s: f64, grams: f64 },
-    /// The plate swings.
-    Ring { t: f64, hz: f64, grams: f64 },
-}
-
-impl Effect {
-    fn at(&self, t: f64) -> f64 {
-        match *self {
-            Effect::Press {
-                middle_t,
-                wide_s,
-                grams,
-            } => grams * (-((t - middle_t) / wide_s).powi(4)).exp(),
-            Effect::Step {
-                t: t0,
-                ramp_s,
-                grams,
-            } => {
-                let k = ((t - t0) / ramp_s).clamp(0.0, 1.0);
-                grams * k * k * (3.0 - 2.0 * k)
-            }
-            Effect::Ring { t: t0, hz, grams } if t >= t0 => {
-                let d = t - t0;
-                grams * (-d / RING_DECAY_S).exp() * (std::f64::consts::TAU * hz * d).sin()
-            }
-            Effect::Ring { .. } => 0.0,
-        }
-    }
-
-    /// From when on it does not change any more.
-    fn over_t(&self) -> f64 {
-        match *self {
-            // A gram of a hard press is left at 1.6 widths.
-            Effect::Press {
-                middle_t, wide_s, ..
-            } => middle_t + 1.7 * wide_s,
-            Effect::Step { t, ramp_s, .. } => t + ramp_s,
-            Effect::Ring { t, .. } => t + RING_S,
-        }
-    }
-
-    /// What of it stays for ever, grams.
-    fn lasting(&self) -> f64 {
-        match *self {
-            Effect::Step { grams, .. } => grams,
-            Effect::Press { .. } | Effect::Ring { .. } => 0.0,
-        }
-    }
-}
 
 /// One plate.
 #[derive(Clone, Debug)]
@@ -259,9 +198,30 @@ impl Scales {
         self.plates[plate].front
     }
 
+    /// Up to `count` plates side by side on one shelf, from the plate of that index to the right.
+    pub fn side_by_side(&self, first: usize, count: usize) -> Vec<usize> {
+        let mut run = vec![first];
+        for plate in first + 1..self.plates.len() {
+            let last = run[run.len() - 1];
+            if run.len() >= count || !self.plates[last].neighbours.contains(&plate) {
+                break;
+            }
+            run.push(plate);
+        }
+        run
+    }
+
     /// The nodes that read plates.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeName> {
         self.nodes.iter().map(|node| &node.group.node)
+    }
+
+    /// The plates that each node reads.
+    pub fn plates_by_node(&self) -> BTreeMap<NodeName, Vec<PlateId>> {
+        let groups = self.nodes.iter().map(|node| &node.group);
+        groups
+            .map(|group| (group.node.clone(), group.plates.clone()))
+            .collect()
     }
 
     /// Puts weight there before the store opens.
@@ -290,10 +250,74 @@ impl Scales {
         }
     }
 
-    /// Weight arrives (or leaves, negative) on some plates in one movement that begins at `t`; the plates ring
-    /// afterwards, and neighbours ring along and keep a little of it.
+    /// A hand lies on some plates with so many grams each, and their neighbours feel a little of it.
+    pub fn rest(&mut self, random: &mut ChaCha8Rng, loads: &[(usize, f64)], hand: Resting) {
+        let turn = 0.0..std::f64::consts::TAU;
+        let mut tremor = |part: f64, hz: std::ops::Range<f64>| Tremor {
+            part: random.random_range(0.3 * part..part),
+            hz: random.random_range(hz),
+            phase: random.random_range(turn.clone()),
+        };
+        // The body sways, the arm shifts, the muscles tremble.
+        let tremor = [
+            tremor(0.12, 0.1..0.4),
+            tremor(0.06, 0.5..2.0),
+            tremor(0.02, 6.0..10.0),
+        ];
+        let Resting {
+            t,
+            until_t,
+            down_s,
+            up_s,
+        } = hand;
+        let rest = |grams| Effect::Rest {
+            t,
+            until_t,
+            down_s,
+            up_s,
+            grams,
+            tremor,
+        };
+        for &(plate, grams) in loads {
+            self.plates[plate].effects.push(rest(grams));
+            for neighbour in self.plates[plate].neighbours.clone() {
+                let leak = random.random_range(-0.02..0.05);
+                self.plates[neighbour].effects.push(rest(grams * leak));
+            }
+        }
+    }
+
+    /// Weight arrives (or leaves, negative) on some plates in one quick movement that begins at `t`.
     pub fn shift(&mut self, random: &mut ChaCha8Rng, loads: &[(usize, f64)], t: f64) {
         let ramp_s = random.random_range(0.07..0.2);
+        self.shift_over(random, loads, t, ramp_s);
+    }
+
+    /// The same in a movement that lasts so long, seconds: all in one, or one edge after the other.
+    pub fn shift_slowly(
+        &mut self,
+        random: &mut ChaCha8Rng,
+        loads: &[(usize, f64)],
+        t: f64,
+        lift_s: f64,
+    ) {
+        if random.random_bool(TILTED) {
+            let first = random.random_range(0.3..0.7);
+            let part = |part: f64| -> Vec<_> {
+                (loads.iter())
+                    .map(|&(plate, grams)| (plate, grams * part))
+                    .collect()
+            };
+            self.shift_over(random, &part(first), t, 0.4 * lift_s);
+            let second_t = t + 0.6 * lift_s;
+            self.shift_over(random, &part(1.0 - first), second_t, 0.4 * lift_s);
+        } else {
+            self.shift_over(random, loads, t, lift_s);
+        }
+    }
+
+    /// The plates ring after a movement, and neighbours ring along and keep a little of it.
+    fn shift_over(&mut self, random: &mut ChaCha8Rng, loads: &[(usize, f64)], t: f64, ramp_s: f64) {
         let ring = |random: &mut ChaCha8Rng, grams: f64| Effect::Ring {
             t: t + ramp_s,
             hz: random.random_range(6.0..9.0),

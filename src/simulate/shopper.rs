@@ -1,34 +1,40 @@
-//! A shopper: what it decides, one decision after the other, and what its hands then do to the shelves.
+//! A shopper: what it decides, one decision after the other, and where it goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::body::{Body, Hand};
 use super::floor::Floor;
-use super::random::{Stream, normal, open, sign};
+use super::random::{Stream, open};
 use super::scales::Scales;
-use super::stock::{Loads, Stock, Unit};
-use super::trip::{Action, Stop};
+use super::scene::Script;
+use super::sensors::Fault;
+use super::situation::Situation;
+use super::stock::{Stock, Unit};
+use super::trip::Stop;
 use crate::recording::{TrueEvent, TrueProduct, TrueReceipt};
-use crate::store::ProductId;
-use crate::units::Point;
+use crate::store::{Definition, ProductId};
 
-/// Between two actions at one stop, seconds.
+/// Between two actions at one stop, seconds; and if everything is lifted slowly.
 const ACTION_S: f64 = 1.7;
+const SLOW_ACTION_S: f64 = 4.7;
 /// How long a shopper that finds its way taken stands before it looks again, seconds.
-const RETRY_S: f64 = 0.3;
+pub(super) const RETRY_S: f64 = 0.3;
 /// It gives a stop up after waiting this long, seconds.
 const PATIENCE_S: f64 = 20.0;
 /// How long somebody stands in the gate, before and after it opens, seconds.
-const GATE_S: f64 = 1.2;
+pub(super) const GATE_S: f64 = 1.2;
 /// Nobody waits so near to the gate, metres.
 const GATE_CLEAR_M: f64 = 0.6;
 /// The way on the other side of the gate on which the body is still seen, metres.
-const BEYOND_GATE_M: f64 = 0.4;
+pub(super) const BEYOND_GATE_M: f64 = 0.4;
 /// Walking farther than this, one steps back from the shelves first, metres.
 const STEP_BACK_M: f64 = 0.9;
+
+/// Where shoppers come in if the store defines no gate: so far before the left end of the shelves, metres.
+const DEFAULT_GATE_M: f64 = 1.4;
 
 /// What shoppers share.
 #[derive(Clone, Debug)]
@@ -44,6 +50,69 @@ pub(super) struct Premises {
     pub crowded: Option<usize>,
     /// What the gate sees, some of it yet to come; a few for each shopper.
     pub gate_events: Vec<GateSight>,
+    /// Whether everything is lifted and set down slowly.
+    pub slow_lift: bool,
+    /// Pairs of facings on one shelf whose products weigh nearly the same, and those into whose second one an item of
+    /// the first was put, which is to be followed by a take: at most two for each visit.
+    pub twins: Vec<(usize, usize)>,
+    pub mixed: Vec<usize>,
+    /// Plates that are about to say the wrong thing, or do; a few for each shopper.
+    pub faults: Vec<Fault>,
+}
+
+impl Premises {
+    /// A store with its shelves filled and nobody inside.
+    pub fn new(seed: u64, definition: &Definition, situations: &BTreeSet<Situation>) -> Self {
+        let layout = &definition.layout;
+        let mut scales = Scales::new(seed, layout);
+        let stock = Stock::new(seed, definition, &mut scales);
+        let fronts = || (layout.shelves.values()).flat_map(|shelf| &shelf.plates);
+        // Walking room is before the foremost shelf.
+        let front_y = fronts().map(|plate| plate.front.y).fold(0.0, f64::min);
+        let left_x = fronts().map(|plate| plate.front.x).reduce(f64::min);
+        let gate = match layout.gate {
+            Some(gate) => (gate.place.x, gate.place.y),
+            None => (left_x.unwrap_or(0.0), front_y - DEFAULT_GATE_M),
+        };
+        let twins = if situations.contains(&Situation::MisplacedTwin) {
+            stock.twins(&scales)
+        } else {
+            Vec::new()
+        };
+        Premises {
+            floor: Floor::default(),
+            scales,
+            stock,
+            gate,
+            front_y,
+            crowded: None,
+            gate_events: Vec::new(),
+            slow_lift: situations.contains(&Situation::SlowLift),
+            twins,
+            mixed: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Between two actions of one body, seconds.
+    pub fn action_s(&self) -> f64 {
+        if self.slow_lift {
+            SLOW_ACTION_S
+        } else {
+            ACTION_S
+        }
+    }
+}
+
+/// What somebody is in the store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Takes, and pays.
+    Shopper,
+    /// Takes, and has no session.
+    Tailgater,
+    /// Fills facings and clears them.
+    Staff,
 }
 
 /// Something that the gate sees.
@@ -64,7 +133,7 @@ pub(super) enum GateSightKind {
 
 /// Where a shopper is in its visit.
 #[derive(Clone, Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Before the gate.
     Outside,
     /// Inside, with nothing begun.
@@ -83,31 +152,35 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Shopper {
     pub number: u64,
-    /// Index of its device.
-    pub device: usize,
+    pub part: Part,
+    /// Index of its device, if it has one.
+    pub device: Option<usize>,
     /// When it decides again.
     pub next_t: f64,
     pub body: Body,
-    random: ChaCha8Rng,
-    phase: Phase,
-    stops_left: u32,
+    pub random: ChaCha8Rng,
+    pub phase: Phase,
+    pub stops_left: u32,
     /// It stands so far from the shelf fronts to reach, and walks so far from them, metres.
-    lane_m: f64,
-    aisle_m: f64,
-    better_hand: Hand,
+    pub lane_m: f64,
+    pub aisle_m: f64,
+    pub better_hand: Hand,
     /// What it took and still has: batches of units of the facing of that index.
     pub held: Vec<(usize, Vec<Unit>)>,
-    cart: BTreeMap<ProductId, u32>,
-    events: Vec<TrueEvent>,
+    pub cart: BTreeMap<ProductId, u32>,
+    pub events: Vec<TrueEvent>,
+    /// What the situations ask of it.
+    pub script: Script,
 }
 
 impl Shopper {
     /// The shopper of that number, who comes to the gate at `t` with the device of that index.
-    pub fn new(seed: u64, number: u64, device: usize, t: f64, premises: &Premises) -> Self {
+    pub fn new(seed: u64, number: u64, device: Option<usize>, t: f64, premises: &Premises) -> Self {
         let mut random = open(seed, Stream::Shopper(number));
         let outside = (premises.gate.0, premises.gate.1 - BEYOND_GATE_M);
         Shopper {
             number,
+            part: Part::Shopper,
             device,
             next_t: t,
             body: Body::new(seed, number, f64::INFINITY, outside),
@@ -124,6 +197,7 @@ impl Shopper {
             held: Vec::new(),
             cart: BTreeMap::new(),
             events: Vec::new(),
+            script: Script::default(),
         }
     }
 
@@ -151,7 +225,13 @@ impl Shopper {
             Phase::Outside => self.enter(seed, now, premises),
             Phase::Choosing if self.stops_left == 0 => self.leave(now, premises),
             Phase::Choosing => {
-                match Stop::choose(&mut self.random, &self.held, premises) {
+                match Stop::choose(
+                    self.part,
+                    self.stops_left,
+                    &mut self.random,
+                    &self.held,
+                    premises,
+                ) {
                     Some(stop) => self.approach(stop, now, now, premises),
                     // Nothing in this store can be taken or touched.
                     None => self.stops_left = 0,
@@ -175,20 +255,25 @@ impl Shopper {
         premises
             .floor
             .book(self.number, gate, now, pass_t + 0.5 * GATE_S);
-        premises.gate_events.extend([
-            GateSight {
-                t: now,
-                kind: GateSightKind::Code(self.device),
-            },
-            GateSight {
-                t: pass_t,
-                kind: GateSightKind::In,
-            },
-        ]);
+        if let Some(device) = self.device {
+            let kind = GateSightKind::Code(device);
+            premises.gate_events.push(GateSight { t: now, kind });
+        }
+        self.pass_in(seed, pass_t, premises);
+    }
+
+    /// Comes in through the gate at `t`.
+    pub fn pass_in(&mut self, seed: u64, pass_t: f64, premises: &mut Premises) {
+        let gate = premises.gate;
+        premises.gate_events.push(GateSight {
+            t: pass_t,
+            kind: GateSightKind::In,
+        });
         let outside = (gate.0, gate.1 - BEYOND_GATE_M);
         self.body = Body::new(seed, self.number, pass_t - 0.5, outside);
         self.body.walk(pass_t - 0.5, pass_t, gate);
         self.next_t = pass_t;
+        self.phase = Phase::Choosing;
     }
 
     /// Goes to a stop and acts there, or waits for the place before it.
@@ -196,7 +281,8 @@ impl Shopper {
         let x = stop.x(premises);
         let y = premises.front_y - self.lane_m;
         let wait_s = self.random.random_range(0.7..2.5);
-        let stay_s = wait_s + ACTION_S * stop.actions.len() as f64 + 0.3;
+        let action_s = premises.action_s();
+        let stay_s = wait_s + action_s * stop.actions.len() as f64 + 0.3;
         let speed = self.random.random_range(0.8..1.2);
         let way = |to| self.way(now, to, speed, premises.front_y);
         let free = [0.0, 0.4, -0.4].into_iter().find_map(|aside| {
@@ -217,7 +303,7 @@ impl Shopper {
             .book(self.number, place, arrival_t, arrival_t + stay_s);
         self.follow(now, &way);
         for (index, action) in stop.actions.iter().enumerate() {
-            let t = arrival_t + wait_s + ACTION_S * index as f64;
+            let t = arrival_t + wait_s + action_s * index as f64;
             self.act(action, t, premises);
         }
         self.stops_left -= 1;
@@ -237,7 +323,7 @@ impl Shopper {
     }
 
     /// Goes to a free place in the aisle near `x` and stays there until it is released.
-    fn stand_back(&mut self, now: f64, x: f64, speed: f64, premises: &mut Premises) {
+    pub fn stand_back(&mut self, now: f64, x: f64, speed: f64, premises: &mut Premises) {
         let y = premises.front_y - self.aisle_m;
         // With the bound on shoppers inside, one of these places is free.
         for aside in 0..200 {
@@ -292,7 +378,7 @@ impl Shopper {
 
     /// The way from where it stands: short ones straight, long ones back to the aisle, along it, and to the shelf
     /// again.
-    fn way(&self, now: f64, to: (f64, f64), speed: f64, front_y: f64) -> Vec<(f64, f64, f64)> {
+    pub fn way(&self, now: f64, to: (f64, f64), speed: f64, front_y: f64) -> Vec<(f64, f64, f64)> {
         let (x, y) = self.body.place(now);
         let aisle_y = front_y - self.aisle_m;
         let along = to.0 - x;
@@ -312,129 +398,9 @@ impl Shopper {
             .collect()
     }
 
-    fn follow(&mut self, now: f64, way: &[(f64, f64, f64)]) {
+    pub fn follow(&mut self, now: f64, way: &[(f64, f64, f64)]) {
         for &(t, x, y) in way {
             self.body.walk(now, t, (x, y));
         }
-    }
-
-    /// Does one thing at `t` with a hand.
-    fn act(&mut self, action: &Action, t: f64, premises: &mut Premises) {
-        match *action {
-            Action::Pick { facing, quantity } => self.pick(facing, quantity, t, premises),
-            Action::PutBack { from, into } => self.put_back(from, into, t, premises),
-            Action::Touch { facing } => self.touch(facing, t, premises),
-        }
-    }
-
-    fn pick(&mut self, index: usize, quantity: usize, t: f64, premises: &mut Premises) {
-        let facing = premises.stock.facing_mut(index);
-        let product = facing.product.clone();
-        let (units, mut loads) = facing.take(&mut self.random, quantity);
-        let Some(&(plate, _)) = loads.first() else {
-            // Others were faster: there is nothing but the shelf to touch.
-            return self.touch(index, t, premises);
-        };
-        self.reach(&loads, t, &premises.scales);
-        let random = &mut self.random;
-        let (before_s, seconds) = (
-            random.random_range(0.15..0.4),
-            random.random_range(0.12..0.35),
-        );
-        let grams = random.random_range(8.0..70.0);
-        (premises.scales).press(random, plate, t - before_s, seconds, grams);
-        loads.iter_mut().for_each(|load| load.1 = -load.1);
-        premises.scales.shift(random, &loads, t);
-        *self.cart.entry(product.clone()).or_default() += units.len() as u32;
-        self.log("pick", t, Some((product, units.len())), &loads, premises);
-        self.held.push((index, units));
-    }
-
-    /// Puts the last batch that it took from the facing `from` into the facing `into`.
-    fn put_back(&mut self, from: usize, into: usize, t: f64, premises: &mut Premises) {
-        let batch = self.held.iter().rposition(|held| held.0 == from);
-        let Some(batch) = batch else {
-            return self.touch(into, t, premises);
-        };
-        let (_, units) = self.held.remove(batch);
-        let product = premises.stock.facing_mut(from).product.clone();
-        let facing = premises.stock.facing_mut(into);
-        let loads = if facing.product == product {
-            facing.put(&mut self.random, &units)
-        } else {
-            facing.misplace(&mut self.random, &units)
-        };
-        self.reach(&loads, t, &premises.scales);
-        premises.scales.shift(&mut self.random, &loads, t);
-        let seconds = self.random.random_range(0.1..0.3);
-        let grams = self.random.random_range(5.0..50.0);
-        if let Some(&(plate, _)) = loads.first() {
-            (premises.scales).press(&mut self.random, plate, t + 0.05, seconds, grams);
-        }
-        if let Some(quantity) = self.cart.get_mut(&product) {
-            *quantity = quantity.saturating_sub(units.len() as u32);
-        }
-        self.cart.retain(|_, quantity| *quantity > 0);
-        let what = Some((product, units.len()));
-        self.log("put_back", t, what, &loads, premises);
-    }
-
-    fn touch(&mut self, index: usize, t: f64, premises: &mut Premises) {
-        let plates = &premises.stock.facing_mut(index).plates;
-        let plate = plates[self.random.random_range(0..plates.len())];
-        let loads = vec![(plate, 1.0)];
-        self.reach(&loads, t, &premises.scales);
-        let seconds = self.random.random_range(0.2..0.9);
-        let grams = sign(&mut self.random, 0.5) * self.random.random_range(15.0..150.0);
-        (premises.scales).press(&mut self.random, plate, t - 0.1, seconds, grams);
-        self.log("touch", t, None, &loads, premises);
-    }
-
-    /// Sends a hand to where the loads are.
-    fn reach(&mut self, loads: &Loads, t: f64, scales: &Scales) {
-        let all: f64 = loads.iter().map(|load| load.1.abs()).sum();
-        let mut place = Point::default();
-        for &(plate, grams) in loads {
-            let (front, part) = (scales.front(plate), grams.abs() / all);
-            place.x += front.x * part;
-            place.y += front.y * part;
-            place.z += front.z * part;
-        }
-        place.x += 0.04 * normal(&mut self.random);
-        place.y += 0.02 + 0.06 * normal(&mut self.random);
-        place.z += self.random.random_range(0.05..0.18);
-        let other = match self.better_hand {
-            Hand::Left => Hand::Right,
-            Hand::Right => Hand::Left,
-        };
-        let hand = if self.random.random_bool(0.85) {
-            self.better_hand
-        } else {
-            other
-        };
-        self.body.reach(hand, t, place);
-    }
-
-    fn log(
-        &mut self,
-        kind: &str,
-        t: f64,
-        what: Option<(ProductId, usize)>,
-        loads: &Loads,
-        premises: &Premises,
-    ) {
-        let plates = loads.iter().map(|&(plate, _)| {
-            let id = premises.scales.id(plate);
-            [id.shelf.gondola, id.shelf.shelf, id.plate]
-        });
-        let (barcode, quantity) = what.unzip();
-        self.events.push(TrueEvent {
-            kind: kind.to_owned(),
-            t: (t * 1e3).round() / 1e3,
-            target_id: self.body.track.clone(),
-            barcode,
-            quantity: quantity.map(|quantity| quantity as u32),
-            plates: plates.collect(),
-        });
     }
 }

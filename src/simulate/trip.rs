@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::shopper::Premises;
+use super::shopper::{Part, Premises};
 use super::stock::Unit;
 
 /// Probability that a shopper goes where somebody has just been.
@@ -12,6 +12,10 @@ const CROWD: f64 = 0.3;
 const MISPLACE: f64 = 0.06;
 /// Facings that are looked at for one with stock, before the shopper settles for touching an empty one.
 const LOOKS_MAX: usize = 64;
+/// Of so many facings that staff look at they fill the emptiest, or clear the fullest.
+const STAFF_LOOKS: usize = 12;
+/// Probability that staff take something out at a stop at which they may.
+const TAKE_OUT: f64 = 0.7;
 
 /// One thing that a shopper does. Facings are indices into the stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(super) enum Action {
     PutBack { from: usize, into: usize },
     /// Presses or lifts, and leaves everything.
     Touch { facing: usize },
+    /// Puts so many new units there.
+    Restock { facing: usize, quantity: usize },
 }
 
 impl Action {
@@ -29,7 +35,8 @@ impl Action {
         match *self {
             Action::Pick { facing, .. }
             | Action::PutBack { into: facing, .. }
-            | Action::Touch { facing } => facing,
+            | Action::Touch { facing }
+            | Action::Restock { facing, .. } => facing,
         }
     }
 }
@@ -42,8 +49,23 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Draws a stop: what may be done depends on what the shopper holds. `None` if the store has no facings.
+    /// Draws a stop for somebody in that part. `None` if the store has no facings.
     pub fn choose(
+        part: Part,
+        stops_left: u32,
+        random: &mut ChaCha8Rng,
+        held: &[(usize, Vec<Unit>)],
+        premises: &mut Premises,
+    ) -> Option<Stop> {
+        match part {
+            Part::Shopper => Stop::of_shopper(random, held, premises),
+            Part::Tailgater => Stop::of_tailgater(random, premises),
+            Part::Staff => Stop::of_staff(stops_left, random, premises),
+        }
+    }
+
+    /// What may be done depends on what the shopper holds.
+    fn of_shopper(
         random: &mut ChaCha8Rng,
         held: &[(usize, Vec<Unit>)],
         premises: &mut Premises,
@@ -76,17 +98,54 @@ impl Stop {
         Some(Stop { actions })
     }
 
+    /// Somebody who does not pay takes what is there, and keeps near the others.
+    fn of_tailgater(random: &mut ChaCha8Rng, premises: &Premises) -> Option<Stop> {
+        let facing = choose_facing(random, premises)?;
+        let quantity = random.random_range(1..3);
+        let actions = vec![Action::Pick { facing, quantity }];
+        Some(Stop { actions })
+    }
+
+    /// Staff fill the emptiest facing of some, by the handful; every other time they may take out what has expired
+    /// instead.
+    fn of_staff(stops_left: u32, random: &mut ChaCha8Rng, premises: &Premises) -> Option<Stop> {
+        let facings = premises.stock.facings();
+        if facings.is_empty() {
+            return None;
+        }
+        let looked_at: Vec<usize> = (0..STAFF_LOOKS)
+            .map(|_| random.random_range(0..facings.len()))
+            .collect();
+        let by_units = |&&facing: &&usize| facings[facing].units();
+        if stops_left.is_multiple_of(2)
+            && random.random_bool(TAKE_OUT)
+            && let Some(&facing) = looked_at.iter().max_by_key(by_units)
+            && facings[facing].units() > 1
+        {
+            let quantity = random.random_range(1..3);
+            let actions = vec![Action::Pick { facing, quantity }];
+            return Some(Stop { actions });
+        }
+        let &facing = looked_at.iter().min_by_key(by_units)?;
+        let room = facings[facing].room();
+        let mut left = random.random_range(2..7).min(room);
+        let mut actions = Vec::new();
+        while left > 0 {
+            let quantity = random.random_range(1..4).min(left);
+            left -= quantity;
+            actions.push(Action::Restock { facing, quantity });
+        }
+        if actions.is_empty() {
+            actions.push(Action::Touch { facing });
+        }
+        Some(Stop { actions })
+    }
+
     /// Where one stands for it: before the middle of the facing.
     pub fn x(&self, premises: &Premises) -> f64 {
         let facings = premises.stock.facings();
-        let plates = self.actions.first().map(|action| {
-            let plates = &facings[action.facing()].plates;
-            let sum: f64 = (plates.iter())
-                .map(|&plate| premises.scales.front(plate).x)
-                .sum();
-            sum / plates.len() as f64
-        });
-        plates.unwrap_or(premises.gate.0)
+        let x = (self.actions.first()).map(|act| facings[act.facing()].x(&premises.scales));
+        x.unwrap_or(premises.gate.0)
     }
 }
 

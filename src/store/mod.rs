@@ -7,7 +7,7 @@ pub mod catalogue;
 mod check;
 pub mod definition;
 pub mod gtin;
-mod hint;
+pub(crate) mod hint;
 pub mod layout;
 pub mod normal_form;
 pub mod planogram;

@@ -379,7 +379,15 @@ fn wrong_usage_is_told_with_2() {
     let node = "node --store s --name n --broker mqtt://b --outbox o";
     for (command, what) in [
         ("replay", "<RECORDING>..."),
-        ("evaluate", "<DIR>"),
+        ("evaluate", "<DIR>..."),
+        (
+            "evaluate d --confidence 2",
+            "invalid value '2' for '--confidence <X>': a probability from 0 to 1",
+        ),
+        (
+            "evaluate d --confidence 0.5 --curve c.svg",
+            "cannot be used with",
+        ),
         (
             "demo --speed fast",
             "invalid value 'fast' for '--speed <X>': a number from 0.1 to 100",
@@ -453,7 +461,10 @@ fn a_newcomer_is_helped() {
             "replay",
             "<RECORDING>... --store --partial --journal --broker --events --json",
         ),
-        ("evaluate", "<DIR> --receipts"),
+        (
+            "evaluate",
+            "<DIR>... --receipts --brief --confusion --curve --confidence",
+        ),
         ("simulate", "--output --seed --shoppers --store --force"),
         ("import nanostore", "<DIR> --output"),
         ("config check", "<FILE>"),

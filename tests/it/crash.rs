@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use stroll::checkout::session::Role;
 use stroll::checkout::{Decision, Receipt};
 use stroll::coordinator::{Coordinator, Input};
 use stroll::edge::gateway::Sandbox;
@@ -64,7 +65,11 @@ impl Restartable<'_> {
         };
         let simulated = simulate::Store::new(&self.recording.definition, seed, options);
         let devices = simulated.devices().iter().cloned();
-        let enrolled = devices.map(|(device, key)| Input::DeviceEnrolled { device, key });
+        let enrolled = devices.map(|(device, key)| Input::DeviceEnrolled {
+            device,
+            key,
+            role: Role::Shopper,
+        });
         self.open()
             .batch(enrolled, now)
             .expect("phones are enrolled");

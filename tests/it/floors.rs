@@ -111,8 +111,12 @@ fn evaluated(name: &str, arguments: &[&str]) -> Option<String> {
             .arg(&suite)
             .arg(receipts.path()),
     );
+    // Between the lines of the cases and the last one stands our own table, which score.py does not know.
+    let (cases, rest) = table.split_once("\n\n").expect("a table after the cases");
+    let (_, last) = rest.rsplit_once("\n\n").expect("a last line after it");
     assert_eq!(
-        table, scored,
+        format!("{cases}\n{last}"),
+        scored,
         "score.py finds something else in the receipts"
     );
     println!("{name}: {}", table.lines().last().unwrap_or_default());

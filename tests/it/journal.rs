@@ -10,6 +10,7 @@ use stroll::checkout::decision::{
 };
 use stroll::checkout::payment::{PaymentGateway, PaymentOutcome};
 use stroll::checkout::receipt::{Paid, Receipt, ReceiptLine};
+use stroll::checkout::session::Role;
 use stroll::coordinator::Output;
 use stroll::edge::gateway::Sandbox;
 use stroll::edge::journal::{Device, Journal};
@@ -167,8 +168,10 @@ fn attributed() -> Decision {
         hypotheses: vec![Hypothesis {
             session: Some("s1".into()),
             items: items(),
+            also: vec![],
             probability_ppm: 870_000,
         }],
+        reached: vec![],
     })
 }
 
@@ -215,8 +218,8 @@ fn troubles() -> [Decision; 4] {
     ]
 }
 
-/// One decision of each kind, as a visit makes them.
-fn decisions() -> Vec<Decision> {
+/// One decision of each kind, as a visit of somebody in that role makes them.
+fn decisions(role: Role) -> Vec<Decision> {
     let session = || "s1".into();
     let mut decisions = vec![
         Decision::EntryRefused {
@@ -226,6 +229,7 @@ fn decisions() -> Vec<Decision> {
         Decision::SessionOpened {
             session: session(),
             at: at(0),
+            role,
             device: Some("phone".into()),
             track: None,
         },
@@ -282,18 +286,20 @@ fn decisions() -> Vec<Decision> {
     decisions
 }
 
-/// A journal of version 1 with all of the above.
+/// A journal of the newest version with all of the above.
 fn write_journal(path: &Path) {
     let mut journal = Journal::open(path, &shop()).unwrap();
     journal
-        .enrol_device(&"phone".into(), b"not a secret")
+        .enrol_device(&"phone".into(), b"not a secret", Role::Staff)
         .unwrap();
-    journal.enrol_device(&"lost".into(), b"nor this").unwrap();
+    journal
+        .enrol_device(&"lost".into(), b"nor this", Role::Shopper)
+        .unwrap();
     journal.revoke_device(&"lost".into()).unwrap();
     let accepted = observations()
         .into_iter()
         .map(|o| Output::Accept(Arc::new(o)));
-    let decided = decisions().into_iter().map(Output::Decide);
+    let decided = decisions(Role::Staff).into_iter().map(Output::Decide);
     let batch: Vec<Output> = accepted.chain(decided).collect();
     let (early, late) = batch.split_at(batch.len() / 2);
     journal.commit(early).unwrap();
@@ -304,22 +310,39 @@ fn write_journal(path: &Path) {
 /// With `UPDATE_EXPECT=1` a missing fixture is written. One that is there never is: journals like it are in stores, and
 /// a new format gets a fixture of its own beside it.
 #[test]
-fn a_journal_of_version_1_is_read() {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/journal-v1.sqlite");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal.sqlite");
+fn a_journal_of_version_2_is_read() {
+    let fixture = fixture("journal-v2.sqlite");
     if std::env::var_os("UPDATE_EXPECT").is_some() && !fixture.exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
         write_journal(&path);
         std::fs::copy(&path, &fixture).unwrap();
     }
-    std::fs::copy(&fixture, &path).unwrap();
+    holds_everything(&fixture, Role::Staff);
+}
+
+/// Nobody but shoppers had a phone then.
+#[test]
+fn a_journal_of_version_1_is_read() {
+    holds_everything(&fixture("journal-v1.sqlite"), Role::Shopper);
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures");
+    folder.join(name)
+}
+
+fn holds_everything(fixture: &Path, role: Role) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    std::fs::copy(fixture, &path).unwrap();
 
     let journal = Journal::open(&path, &shop()).unwrap();
     let contents = journal.load().unwrap();
     let found: Vec<Decision> = (contents.decisions.iter())
         .map(|recorded| recorded.decision.clone())
         .collect();
-    assert_eq!(found, decisions());
+    assert_eq!(found, decisions(role));
     let receipts: Vec<&Receipt> = (found.iter())
         .filter_map(|decision| match decision {
             Decision::ReceiptIssued { receipt } => Some(receipt),
@@ -335,14 +358,15 @@ fn a_journal_of_version_1_is_read() {
     let found: Vec<Stamped> = contents.observations.map(Result::unwrap).collect();
     assert_eq!(found, observations());
     assert_eq!(journal.committed_up_to(&stamp(0).node, &stamp(0).outbox), 6);
-    let device = |id: &str, key: &[u8], revoked| Device {
+    let device = |id: &str, key: &[u8], role, revoked| Device {
         id: id.into(),
         key: key.to_owned(),
+        role,
         revoked,
     };
     let devices = [
-        device("lost", b"nor this", true),
-        device("phone", b"not a secret", false),
+        device("lost", b"nor this", Role::Shopper, true),
+        device("phone", b"not a secret", role, false),
     ];
     assert_eq!(journal.devices().unwrap(), devices);
 }

@@ -17,6 +17,7 @@ mod crash;
 mod day;
 mod definition;
 mod demo;
+mod evaluate;
 mod expect;
 mod floors;
 mod journal;

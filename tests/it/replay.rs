@@ -1,4 +1,4 @@
-//! `stroll replay` and `stroll evaluate`: the same receipts whichever way the data goes.
+//! `stroll replay`: the same receipts whichever way the data goes.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -142,34 +142,4 @@ fn nodes_in_files_of_their_own_are_merged() {
     }
     let parts: Vec<&str> = parts.iter().map(|path| arg(path)).collect();
     assert_eq!(replayed(&parts), replayed(&[arg(&day)]));
-}
-
-#[test]
-fn evaluate_prints_the_table_and_writes_the_receipts() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (store, cases) = (
-        folder.path().join("corner.toml"),
-        folder.path().join("cases"),
-    );
-    std::fs::write(&store, corner::gated()).expect("written");
-    std::fs::create_dir(&cases).expect("made");
-    for (name, seed) in [("b", 2), ("a", 4)] {
-        simulate(&cases.join(format!("{name}.mcap")), &store, seed, 1);
-    }
-    let out = folder.path().join("out");
-    let output = stroll(&["evaluate", arg(&cases), "--receipts", arg(&out)]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(
-        text(&output.stdout),
-        format!(
-            "{:32} F1 1.000  wrongly charged 0  missed 0\n{:32} F1 1.000  wrongly charged 0  missed 0\n\
-             cases 2  mean F1 1.0000  precision 1.0000  recall 1.0000  receipts exactly right 2/2 = 1.0000\n",
-            "a", "b"
-        )
-    );
-    for name in ["a", "b"] {
-        let receipts = std::fs::read_to_string(out.join(format!("{name}.json"))).expect("written");
-        let case = cases.join(format!("{name}.mcap"));
-        assert_eq!(receipts + "\n", replayed(&[arg(&case), "--json"]));
-    }
 }

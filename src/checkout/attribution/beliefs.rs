@@ -35,7 +35,7 @@ const UNLIKELY_MILLI: i64 = 11_500;
 /// A body whose reach is worse than the best by this much is not considered, in thousandths.
 const FAR_MILLI: i64 = 14_000;
 /// Weight of an unseen taker, on the scale of reach (1 = a hand on the plates).
-const NOBODY: f64 = 0.001;
+pub const NOBODY: f64 = 0.001;
 /// How much likelier a change is somebody's whose reach has no other purpose yet; and whose reach has.
 const PURPOSE: (f64, f64) = (4.0, 0.4);
 /// Middles of reaches to about the same place within this time are the same reach, seconds.

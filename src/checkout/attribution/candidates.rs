@@ -16,7 +16,7 @@ const ON_PLATES: f64 = 1.0;
 const BESIDE: f64 = 0.02;
 const ON_SHELF: f64 = 0.002;
 /// Prior of taking a misplaced unit where it lies: one among those that belong there.
-const MISPLACED: f64 = 0.3;
+const MISPLACED: f64 = 0.2;
 /// Prior of a put-back onto another facing than its own.
 const PUT_ELSEWHERE: f64 = 0.08;
 /// Prior of putting back something else than what was taken last.
@@ -416,7 +416,7 @@ impl<'a> Scene<'a> {
         let mut by_plate = 0.0;
         for c in &self.change.plates {
             let (before, variance) = was.remove(&c.plate).unwrap_or((0.0, 0.0));
-            let variance = variance + c.sigma_mg.grams().powi(2) + (0.5 + leak / 4.0).powi(2);
+            let variance = variance + c.sigma_mg.grams().powi(2) + (0.5 + leak / 16.0).powi(2);
             by_plate += log_normal(c.delta_mg.grams().abs() - before, variance);
         }
         for (before, variance) in was.into_values() {

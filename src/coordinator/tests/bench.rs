@@ -27,13 +27,20 @@ use crate::checkout::decision::{Decision, PaymentRequest};
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
-use crate::checkout::session::{Session, SessionId, SessionState};
+use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
 pub const KEY: &[u8] = b"0123456789abcdef";
+
+/// Every phone that is enrolled.
+const DEVICES: [(&str, Role); 3] = [
+    ("phone", Role::Shopper),
+    ("tablet", Role::Shopper),
+    ("badge", Role::Staff),
+];
 
 /// What the journal keeps of the outputs.
 #[derive(Clone, Debug)]
@@ -88,9 +95,9 @@ impl Bench {
     }
 
     fn enrol(&mut self) {
-        for device in ["phone", "tablet"] {
+        for (device, role) in DEVICES {
             let (device, key) = (DeviceId::from(device), KEY.to_vec());
-            let enrolled = Input::DeviceEnrolled { device, key };
+            let enrolled = Input::DeviceEnrolled { device, key, role };
             self.handle(enrolled, store::at(0.0));
         }
     }
@@ -162,8 +169,8 @@ impl Bench {
         }
         self.unanswered.clear();
         let mut out = Vec::new();
-        for device in ["phone", "tablet"] {
-            self.core.restore_device(device.into(), KEY.to_vec(), false);
+        for (device, role) in DEVICES {
+            (self.core).restore_device(device.into(), KEY.to_vec(), role, false);
         }
         self.core.resume(&mut out);
         self.perform(out, store::at(0.0));

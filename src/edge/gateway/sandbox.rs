@@ -41,6 +41,7 @@ const FORMAT: Format = Format {
             CHECK (voided = 0 OR captured IS NULL)
         ) STRICT;
     ",
+    upgrades: &[],
 };
 
 const SELECT_QUESTION: &str = "SELECT request, outcome FROM question WHERE key = ?1";

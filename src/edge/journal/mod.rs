@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::checkout::Decision;
+use crate::checkout::session::Role;
 use crate::coordinator::Output;
 use crate::edge::sqlite;
 use crate::observation::{DeviceId, OutboxId, Stamp, Stamped};
@@ -136,13 +137,18 @@ impl Journal {
             .map_or(0, Sequences::contiguous)
     }
 
-    /// Keeps a phone's key. `false` if that very key has been revoked: it stays so, and only a new key admits the
+    /// Keeps a phone's key and its owner's role. `false` if that very key has been revoked: it stays so, and only a new key admits the
     /// phone again.
-    pub fn enrol_device(&mut self, device: &DeviceId, key: &[u8]) -> Result<bool, JournalError> {
+    pub fn enrol_device(
+        &mut self,
+        device: &DeviceId,
+        key: &[u8],
+        role: Role,
+    ) -> Result<bool, JournalError> {
         let enrol = || -> rusqlite::Result<bool> {
             self.connection
                 .prepare_cached(sql::UPSERT_DEVICE)?
-                .execute(params![device.as_str(), key])?;
+                .execute(params![device.as_str(), key, role_text(role)])?;
             let mut select = self.connection.prepare_cached(sql::SELECT_REVOKED)?;
             select.query_row([device.as_str()], |row| Ok(!row.get::<_, bool>(0)?))
         };
@@ -322,6 +328,14 @@ fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::NodeBack { .. }
         | Decision::Gap { .. }
         | Decision::FrontierAdvanced { .. } => None,
+    }
+}
+
+/// How table device spells a role.
+fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Shopper => "shopper",
+        Role::Staff => "staff",
     }
 }
 

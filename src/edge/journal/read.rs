@@ -8,6 +8,7 @@ use rusqlite::{Row, params};
 use super::sequences::Sequences;
 use super::{Journal, JournalError, Versions, sql};
 use crate::checkout::Decision;
+use crate::checkout::session::Role;
 use crate::observation::{DeviceId, OutboxId, Stamp, Stamped};
 use crate::store::NodeName;
 use crate::units::Timestamp;
@@ -34,11 +35,12 @@ pub struct Recorded {
     pub decision: Decision,
 }
 
-/// A shopper's phone.
+/// A phone that may enter.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Device {
     pub id: DeviceId,
     pub key: Vec<u8>,
+    pub role: Role,
     pub revoked: bool,
 }
 
@@ -47,6 +49,7 @@ impl std::fmt::Debug for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Device")
             .field("id", &self.id)
+            .field("role", &self.role)
             .field("revoked", &self.revoked)
             .finish_non_exhaustive()
     }
@@ -105,7 +108,12 @@ impl Journal {
             Ok(Device {
                 id: DeviceId::from(row.get::<_, String>(0)?),
                 key: row.get(1)?,
-                revoked: row.get(2)?,
+                // The table holds no other word than these two.
+                role: match row.get_ref(2)?.as_str()? {
+                    "staff" => Role::Staff,
+                    _ => Role::Shopper,
+                },
+                revoked: row.get(3)?,
             })
         })
     }

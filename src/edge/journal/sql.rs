@@ -5,13 +5,19 @@ use crate::edge::sqlite::Format;
 /// `Strl`.
 const APPLICATION_ID: i32 = 0x5374_726c;
 
-/// Version 1 of the journal. A later version adds a step from each earlier one; it never edits this.
+/// Version 2 of the journal. A later version adds a step from each earlier one; it never edits what is here.
 pub const FORMAT: Format = Format {
     what: "journal",
     application_id: APPLICATION_ID,
-    version: 1,
+    version: 2,
     schema: SCHEMA,
+    upgrades: &[STAFF_DEVICES],
 };
+
+/// From version 1 to 2: staff have phones, too.
+const STAFF_DEVICES: &str = "
+    ALTER TABLE device ADD COLUMN role TEXT NOT NULL DEFAULT 'shopper' CHECK (role IN ('shopper', 'staff'));
+";
 
 /// Times are microseconds since the epoch. A sequence is kept as the signed number of the same bits, which for
 /// every real one is the sequence itself.
@@ -118,11 +124,13 @@ pub const SELECT_VERSIONS: &str =
     "SELECT id FROM versions WHERE code = ?1 AND definition = ?2 AND model = ?3";
 pub const SELECT_ALL_VERSIONS: &str = "SELECT id, code, definition, model FROM versions";
 
-/// A new key admits a revoked device again; a revoked key stays revoked, however often it is enrolled. A device
-/// that stays what it was is not written at all, which saves the sync.
+/// A new key admits a revoked device again; a revoked key stays revoked, however often and in whatever role it is
+/// enrolled. A device that stays what it was is not written at all, which saves the sync.
 pub const UPSERT_DEVICE: &str = "
-    INSERT INTO device (id, key, revoked) VALUES (?1, ?2, 0)
-    ON CONFLICT (id) DO UPDATE SET key = excluded.key, revoked = 0 WHERE key IS NOT excluded.key";
+    INSERT INTO device (id, key, role, revoked) VALUES (?1, ?2, ?3, 0)
+    ON CONFLICT (id) DO UPDATE
+    SET key = excluded.key, role = excluded.role, revoked = revoked AND key IS excluded.key
+    WHERE key IS NOT excluded.key OR role IS NOT excluded.role";
 pub const SELECT_REVOKED: &str = "SELECT revoked FROM device WHERE id = ?1";
 pub const REVOKE_DEVICE: &str = "UPDATE device SET revoked = 1 WHERE id = ?1 AND revoked = 0";
-pub const SELECT_DEVICES: &str = "SELECT id, key, revoked FROM device ORDER BY id";
+pub const SELECT_DEVICES: &str = "SELECT id, key, role, revoked FROM device ORDER BY id";

@@ -74,7 +74,7 @@ impl DurableLog for Log {
     fn committed_up_to(&self, _: &NodeName, _: &OutboxId) -> u64 {
         self.stamps.iter().map(|s| s.sequence).max().unwrap_or(0)
     }
-    fn enrol_device(&mut self, device: &DeviceId, _: &[u8]) -> Result<bool, JournalError> {
+    fn enrol_device(&mut self, device: &DeviceId, _: &[u8], _: Role) -> Result<bool, JournalError> {
         self.events
             .lock()
             .unwrap()
@@ -407,6 +407,7 @@ fn a_key_is_kept_before_the_core_hears_of_it_and_a_revoked_one_never_is() {
     let enrol = || Input::DeviceEnrolled {
         device: device(),
         key: b"key".to_vec(),
+        role: Role::Shopper,
     };
     let revoke = Input::DeviceRevoked { device: device() };
     bench.batch(vec![enrol(), revoke, enrol()]).unwrap();

@@ -8,7 +8,7 @@ use stroll::checkout::decision::{
 };
 use stroll::checkout::payment::{PaymentOutcome, PaymentState};
 use stroll::checkout::receipt::{Paid, Receipt};
-use stroll::checkout::session::{Session, SessionId, SessionState, Sessions};
+use stroll::checkout::session::{Role, Session, SessionId, SessionState, Sessions};
 use stroll::console::view::{self, EventLog, NodeHealth, ReceiptLog, StoreView};
 use stroll::observation::{ChangeKind, Item, Stamp};
 use stroll::store::{
@@ -132,6 +132,7 @@ pub fn session(
     Session {
         id: id.into(),
         state,
+        role: Role::Shopper,
         device: None,
         track: None,
         entered_at: NOON.plus_seconds(-ago_s),
@@ -221,9 +222,11 @@ pub fn attributed(
             .map(|&(session, held, probability_ppm)| Hypothesis {
                 session: session.map(SessionId::from),
                 items: items(held),
+                also: vec![],
                 probability_ppm,
             })
             .collect(),
+        reached: vec![],
     })
 }
 
@@ -265,6 +268,7 @@ pub fn decisions(definition: &Definition) -> Vec<Decision> {
     let opened = |id: &str, seconds: f64| Decision::SessionOpened {
         session: id.into(),
         at: NOON.plus_seconds(seconds),
+        role: Role::Shopper,
         device: None,
         track: None,
     };

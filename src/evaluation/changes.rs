@@ -1,0 +1,255 @@
+//! What became of each change of a shelf: a fold over the decisions of a journal.
+
+use std::collections::BTreeMap;
+
+use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId};
+use crate::checkout::session::SessionId;
+use crate::observation::{ChangeKind, Item, Stamp};
+use crate::store::ShelfId;
+use crate::units::Timestamp;
+
+/// A change of a shelf, as the store took it in the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub at: Timestamp,
+    pub shelf: ShelfId,
+    pub kind: ChangeKind,
+    pub outcome: Outcome,
+    /// Who moved what: what is charged, or what is likeliest while it is not.
+    pub moved: Vec<Moved>,
+    /// The likeliest explanation's, parts in a million.
+    pub probability_ppm: u32,
+}
+
+/// One session's part in a change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// `None`: nobody we know.
+    pub session: Option<SessionId>,
+    pub items: Vec<Item>,
+}
+
+/// What followed from a change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Carts changed.
+    Charged,
+    /// It was left to a person, or dropped for want of one; why.
+    Review(String),
+    /// Nothing; why.
+    Nothing(String),
+}
+
+/// Everything that a journal says of the shelves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// In the order in which they were first decided.
+    pub changes: Vec<Change>,
+    /// Lines that were charged and then dropped in the shopper's favour.
+    pub dropped: Vec<Moved>,
+}
+
+impl Changes {
+    /// Folds the decisions of a journal, in their order.
+    pub fn of<'a>(decisions: impl IntoIterator<Item = &'a Decision>) -> Self {
+        let mut fold = Fold::default();
+        for decision in decisions {
+            fold.apply(decision);
+        }
+        fold.changes
+    }
+
+    /// Changes that went to a person, and changes that did so or were charged at once.
+    pub fn reviewed_of(&self) -> (u64, u64) {
+        let (mut reviewed, mut all) = (0, 0);
+        for change in &self.changes {
+            match change.outcome {
+                Outcome::Charged => all += 1,
+                Outcome::Review(_) => {
+                    reviewed += 1;
+                    all += 1;
+                }
+                Outcome::Nothing(_) => {}
+            }
+        }
+        (reviewed, all)
+    }
+}
+
+#[derive(Default)]
+struct Fold {
+    changes: Changes,
+    by_stamp: BTreeMap<Stamp, usize>,
+    by_review: BTreeMap<ReviewId, usize>,
+}
+
+impl Fold {
+    fn apply(&mut self, decision: &Decision) {
+        match decision {
+            Decision::Attributed(attributed) | Decision::Revised(attributed) => {
+                self.attributed(attributed);
+            }
+            Decision::CartDetermined {
+                session, doubted, ..
+            } => self.changes.dropped.push(Moved {
+                session: Some(session.clone()),
+                items: doubted.clone(),
+            }),
+            Decision::ReviewClosed {
+                review,
+                session: session @ Some(_),
+                items,
+                ..
+            } => {
+                let change = self.by_review.get(review);
+                if let Some(change) = change.and_then(|&i| self.changes.changes.get_mut(i)) {
+                    change.outcome = Outcome::Charged;
+                    change.moved = vec![Moved {
+                        session: session.clone(),
+                        items: items.clone(),
+                    }];
+                }
+            }
+            Decision::LinesDropped { session, items, .. } => self.changes.dropped.push(Moved {
+                session: Some(session.clone()),
+                items: items.clone(),
+            }),
+            Decision::ReviewClosed { session: None, .. }
+            | Decision::SessionOpened { .. }
+            | Decision::EntryRefused { .. }
+            | Decision::TrackBound { .. }
+            | Decision::SessionExited { .. }
+            | Decision::CartDrafted { .. }
+            | Decision::Settled { .. }
+            | Decision::PaymentRequested { .. }
+            | Decision::PaymentDecided { .. }
+            | Decision::ReceiptIssued { .. }
+            | Decision::NodeSilent { .. }
+            | Decision::NodeBack { .. }
+            | Decision::Gap { .. }
+            | Decision::Quarantined { .. }
+            | Decision::FrontierAdvanced { .. } => {}
+        }
+    }
+
+    /// The last word about a change counts.
+    fn attributed(&mut self, attributed: &Attributed) {
+        let outcome = match &attributed.verdict {
+            AttributionVerdict::Accepted => Outcome::Charged,
+            AttributionVerdict::Review { reason, .. } => Outcome::Review(reason.clone()),
+            AttributionVerdict::Nothing { reason } => Outcome::Nothing(reason.clone()),
+        };
+        let first = attributed.hypotheses.first();
+        let change = Change {
+            at: attributed.at,
+            shelf: attributed.shelf,
+            kind: attributed.kind,
+            outcome,
+            moved: first.map(moved).unwrap_or_default(),
+            probability_ppm: first.map_or(0, |h| h.probability_ppm),
+        };
+        let changes = &mut self.changes.changes;
+        let index = *(self.by_stamp.entry(attributed.change.clone())).or_insert(changes.len());
+        match changes.get_mut(index) {
+            Some(before) => *before = change,
+            None => changes.push(change),
+        }
+        if let AttributionVerdict::Review { review, .. } = &attributed.verdict {
+            self.by_review.insert(review.clone(), index);
+        }
+    }
+}
+
+/// Everybody's part in what a hypothesis says.
+fn moved(hypothesis: &Hypothesis) -> Vec<Moved> {
+    let moved = |(session, items): (Option<&SessionId>, &[Item])| Moved {
+        session: session.cloned(),
+        items: items.to_vec(),
+    };
+    hypothesis.shares().map(moved).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Milligrams;
+
+    fn review(name: &str) -> AttributionVerdict {
+        AttributionVerdict::Review {
+            review: name.into(),
+            reason: "doubt".to_owned(),
+        }
+    }
+
+    fn attributed(sequence: u64, verdict: AttributionVerdict) -> Decision {
+        Decision::Attributed(Attributed {
+            change: Stamp {
+                node: "n".into(),
+                outbox: "o".into(),
+                sequence,
+            },
+            at: Timestamp(0),
+            shelf: ShelfId {
+                gondola: 1,
+                shelf: 1,
+            },
+            kind: ChangeKind::Take,
+            delta_mg: Milligrams(-1),
+            plates: vec![1],
+            verdict,
+            hypotheses: Vec::new(),
+            reached: Vec::new(),
+        })
+    }
+
+    fn closed(review: &str, session: Option<&str>) -> Decision {
+        Decision::ReviewClosed {
+            review: review.into(),
+            at: Timestamp(0),
+            by: "somebody".to_owned(),
+            session: session.map(SessionId::from),
+            items: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_word_about_a_change_counts() {
+        let nothing = || AttributionVerdict::Nothing {
+            reason: String::new(),
+        };
+        type Row = (&'static str, Vec<Decision>, (u64, u64));
+        let table: Vec<Row> = vec![
+            ("no decision", vec![], (0, 0)),
+            (
+                "each verdict once",
+                vec![
+                    attributed(1, AttributionVerdict::Accepted),
+                    attributed(2, review("r")),
+                    attributed(3, nothing()),
+                ],
+                (1, 2),
+            ),
+            (
+                "a review that a person gives to a shopper",
+                vec![attributed(1, review("r")), closed("r", Some("s"))],
+                (0, 1),
+            ),
+            (
+                "a review that ends in the shopper's favour",
+                vec![attributed(1, review("r")), closed("r", None)],
+                (1, 1),
+            ),
+            (
+                "a second word about the same change",
+                vec![
+                    attributed(1, review("r")),
+                    attributed(1, AttributionVerdict::Accepted),
+                ],
+                (0, 1),
+            ),
+        ];
+        for (name, decisions, expected) in table {
+            assert_eq!(Changes::of(&decisions).reviewed_of(), expected, "{name}");
+        }
+    }
+}
