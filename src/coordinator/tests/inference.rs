@@ -48,10 +48,10 @@ fn deeds() -> impl Strategy<Value = Deed> {
     ]
 }
 
-fn crowd() -> impl Strategy<Value = Vec<Shopper>> {
+fn crowd(shoppers_max: usize) -> impl Strategy<Value = Vec<Shopper>> {
     let shopper = (0.5..4.0, prop::collection::vec((deeds(), 2.5..5.0), 0..5))
         .prop_map(|(start_s, deeds)| Shopper { start_s, deeds });
-    prop::collection::vec(shopper, 1..5)
+    prop::collection::vec(shopper, 1..=shoppers_max)
 }
 
 /// The deeds of everybody by their own clocks, so that some meet at a plate.
@@ -120,9 +120,8 @@ fn seen(acts: &[Act], names: &[&str]) -> BTreeMap<&'static str, Vec<Observation>
                 .iter()
                 .find(here)
                 .map_or("aisle", |act| PLATES[act.plate].0);
-            all.entry("ceiling")
-                .or_default()
-                .push(store::body(name, t, place));
+            let body = beside(store::body(name, t, place), index);
+            all.entry("ceiling").or_default().push(body);
         }
     }
     for act in acts {
@@ -135,6 +134,19 @@ fn seen(acts: &[Act], names: &[&str]) -> BTreeMap<&'static str, Vec<Observation>
         seen.sort_by_key(Observation::end);
     }
     all
+}
+
+/// A body that stands and reaches a little beside the plate, each shopper's by as much: nobody reaches just as well as another,
+/// so that nothing is left to their names.
+fn beside(mut body: Observation, shopper: usize) -> Observation {
+    if let Observation::Body(segment) = &mut body {
+        for pose in &mut segment.poses {
+            for seen in pose.hands.iter_mut().chain(&mut pose.head) {
+                seen.place.x += 0.13 + 0.012 * shopper as f64;
+            }
+        }
+    }
+    body
 }
 
 const NAMES: [&str; 4] = ["ann", "bob", "cyd", "dan"];
@@ -246,11 +258,10 @@ fn thoughts(bench: &Bench, rename: impl Fn(&str) -> String) -> Vec<BTreeMap<Stri
         .collect()
 }
 
-/// The same but for what is left out: of worlds that are too many or too unlikely some are given up, and among equally
-/// likely ones which it is depends on the names. The faintest explanations need not be in both.
+/// The same but for rounding, and for what is left out: the faintest explanations need not be in both.
 fn assert_alike(a: &[BTreeMap<String, u32>], b: &[BTreeMap<String, u32>]) {
     const FAINT_PPM: u32 = 1_000;
-    const OFF_PPM: u32 = 500;
+    const OFF_PPM: u32 = 100;
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
         for key in a.keys().chain(b.keys()) {
@@ -322,7 +333,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn probabilities_sum_to_one(crowd in crowd()) {
+    fn probabilities_sum_to_one(crowd in crowd(4)) {
         let bench = store_after(&together(&crowd), &NAMES[..crowd.len()], 0);
         for attributed in attributions(&bench).into_iter().flat_map(|(a, b)| [a, b]) {
             let (thought_of, kept_max) = (attributed.hypotheses.len(), 8);
@@ -336,8 +347,9 @@ proptest! {
         }
     }
 
+    // Three: of more who reach just as well, those who may have acted together are chosen by their names.
     #[test]
-    fn permuting_the_shoppers_permutes_the_result(crowd in crowd(), order in Just(NAMES).prop_shuffle()) {
+    fn permuting_the_shoppers_permutes_the_result(crowd in crowd(3), order in Just(NAMES).prop_shuffle()) {
         let (acts, shoppers) = (together(&crowd), crowd.len());
         let (plain, permuted) = (store_after(&acts, &NAMES[..shoppers], 0), store_after(&acts, &order[..shoppers], 0));
         let new_name = |old: &str| order[NAMES.iter().position(|n| *n == old).unwrap()].to_owned();
@@ -347,7 +359,7 @@ proptest! {
     }
 
     #[test]
-    fn a_shift_of_all_times_changes_nothing(crowd in crowd(), later_us in 1..4_000_000_000_000_i64) {
+    fn a_shift_of_all_times_changes_nothing(crowd in crowd(3), later_us in 1..4_000_000_000_000_i64) {
         let (acts, names) = (together(&crowd), &NAMES[..crowd.len()]);
         let (now, later) = (store_after(&acts, names, 0), store_after(&acts, names, later_us));
         prop_assert_eq!(charged(&later), charged(&now));
@@ -361,7 +373,7 @@ proptest! {
     }
 
     #[test]
-    fn a_touch_never_charges(crowd in crowd()) {
+    fn a_touch_never_charges(crowd in crowd(4)) {
         let acts = together(&crowd);
         let names = &NAMES[..crowd.len()];
         let touched: Vec<Act> = acts.iter().map(|act| Act { units: 0, ..*act }).collect();
@@ -372,7 +384,7 @@ proptest! {
     }
 
     #[test]
-    fn what_left_the_shelves_is_on_the_receipts_when_one_acts_at_a_time(crowd in crowd()) {
+    fn what_left_the_shelves_is_on_the_receipts_when_one_acts_at_a_time(crowd in crowd(4)) {
         let acts = one_by_one(&crowd);
         let bench = store_after(&acts, &NAMES[..crowd.len()], 0);
         for (plate, gone) in gone(&acts).into_iter().enumerate() {
@@ -381,7 +393,7 @@ proptest! {
     }
 
     #[test]
-    fn what_left_the_shelves_is_on_receipts_in_doubt_or_nobodys(crowd in crowd()) {
+    fn what_left_the_shelves_is_on_receipts_in_doubt_or_nobodys(crowd in crowd(4)) {
         let acts = together(&crowd);
         let bench = store_after(&acts, &NAMES[..crowd.len()], 0);
         for (plate, gone) in gone(&acts).into_iter().enumerate() {
