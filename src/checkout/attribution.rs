@@ -16,4 +16,3 @@ mod world;
 pub use beliefs::{Beliefs, Explained, NOBODY};
 pub use reach::Place;
 pub use world::{Choice, Part};
-

@@ -110,7 +110,10 @@ impl Cart {
         if ahead.quantity == 0 {
             self.ahead.remove(&item.product);
         }
-        (left, part_of(share, i64::from(left), i64::from(item.quantity)))
+        (
+            left,
+            part_of(share, i64::from(left), i64::from(item.quantity)),
+        )
     }
 
     /// Replaces all lines.

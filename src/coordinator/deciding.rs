@@ -9,9 +9,7 @@ use crate::checkout::decision::Decision;
 use crate::checkout::payment::PaymentState;
 use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
-use crate::observation::{
-    BodySegment, Observation, Stamped, TrackId,
-};
+use crate::observation::{BodySegment, Observation, Stamped, TrackId};
 use crate::store::ShelfId;
 use crate::units::{Point, Timestamp};
 

@@ -83,7 +83,8 @@ impl Inferring {
 
     /// After a restart: takes in a change again as it was weighed then.
     pub fn absorb_again(&mut self, stamp: &Stamp, change: &ShelfObservation, reached: &[Reached]) {
-        self.beliefs.absorb(stamp, &Arc::new(change.clone()), reached);
+        self.beliefs
+            .absorb(stamp, &Arc::new(change.clone()), reached);
     }
 }
 
@@ -185,7 +186,9 @@ impl Coordinator {
         }
         let by_plate = |plate: u16| {
             let place = Place::around(&self.definition, change.shelf, |p| p == plate);
-            place.and_then(|p| at(&p)).map_or(whole.log_milli, |r| r.log_milli)
+            place
+                .and_then(|p| at(&p))
+                .map_or(whole.log_milli, |r| r.log_milli)
         };
         let by_plate_milli = match &change.plates[..] {
             [_] => vec![whole.log_milli],
@@ -219,7 +222,12 @@ impl Coordinator {
             (AttributionVerdict::Review { .. }, AttributionVerdict::Review { .. }) => {
                 let likely = |h: &[Hypothesis]| -> Vec<Hypothesis> {
                     let likely = h.iter().filter(|h| h.probability_ppm >= 50_000);
-                    likely.map(|h| Hypothesis { probability_ppm: 0, ..h.clone() }).collect()
+                    likely
+                        .map(|h| Hypothesis {
+                            probability_ppm: 0,
+                            ..h.clone()
+                        })
+                        .collect()
                 };
                 likely(&hypotheses) == likely(&before.hypotheses)
             }
@@ -277,7 +285,12 @@ impl Coordinator {
         let nobody = likeliest.shares().all(|(session, _)| session.is_none());
         // Whether the likeliest is alone among several explanations that come to the same for everybody.
         let harmless: f64 = (explained.iter())
-            .filter(|e| e.choice.parts.iter().all(|p| p.items.is_empty() || p.who.is_none()))
+            .filter(|e| {
+                e.choice
+                    .parts
+                    .iter()
+                    .all(|p| p.items.is_empty() || p.who.is_none())
+            })
             .map(|e| e.probability)
             .sum();
         let doubt = 1.0 - self.definition.policy.confidence_min;
@@ -320,7 +333,10 @@ fn hypotheses(explained: &[Explained], kind: ChangeKind, reached: &[Reached]) ->
         .and_then(|r| r.session.clone());
     (explained.iter())
         .filter_map(|e| {
-            let Choice { parts, leaves_again } = &e.choice;
+            let Choice {
+                parts,
+                leaves_again,
+            } = &e.choice;
             let (first, rest) = parts.split_first()?;
             let unexplained = first.items.is_empty() && kind == ChangeKind::Take && !leaves_again;
             let session = match unexplained {

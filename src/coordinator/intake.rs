@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
 use crate::checkout::attribution::reach::REACH_WINDOW_S;
+use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
 use crate::store::NodeName;
 use crate::units::Timestamp;
 

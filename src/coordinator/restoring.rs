@@ -178,7 +178,8 @@ impl Coordinator {
             let change = of.as_ref().and_then(|stamp| observations.get(stamp));
             match (&decision, change.map(|c| (&c.stamp, &c.observation))) {
                 (Decision::Attributed(attributed), Some((stamp, Observation::Shelf(change)))) => {
-                    self.inferring.absorb_again(stamp, change, &attributed.reached);
+                    self.inferring
+                        .absorb_again(stamp, change, &attributed.reached);
                 }
                 _ => self.inferring.follow(&decision, of.as_ref()),
             }

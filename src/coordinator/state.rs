@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::checkout::cart::Cart;
-use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine};
+use crate::checkout::decision::{
+    Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine,
+};
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
 use crate::observation::{ChangeKind, Item, Stamp, TrackId};
@@ -232,7 +234,10 @@ impl State {
     /// The change that a review is about which a decision closes.
     pub(super) fn change_of_review(&self, decision: &Decision) -> Option<Stamp> {
         if let Decision::ReviewClosed { review, .. } = decision {
-            return self.reviews.get(review).map(|open| open.change.change.clone());
+            return self
+                .reviews
+                .get(review)
+                .map(|open| open.change.change.clone());
         }
         None
     }
@@ -346,7 +351,9 @@ fn involved(change: &Attributed) -> impl Iterator<Item = (&SessionId, &[Item])> 
 
 fn nominal_mass(items: &[Item], catalogue: &Catalogue) -> Milligrams {
     let weight = |item: &Item| {
-        let unit = catalogue.get(item.product.as_str()).map_or(0, |p| p.weight.0);
+        let unit = catalogue
+            .get(item.product.as_str())
+            .map_or(0, |p| p.weight.0);
         unit.saturating_mul(i64::from(item.quantity))
     };
     Milligrams(items.iter().map(weight).sum())

@@ -139,8 +139,8 @@ impl Beliefs {
     /// What a change was is settled from outside (by a verdict, or because it is charged): worlds that say otherwise
     /// are given up.
     pub fn settle(&mut self, stamp: &Stamp, parts: &[Part]) {
-        let found = (self.clusters.iter())
-            .position(|c| c.changes.iter().any(|u| u.stamp == *stamp));
+        let found =
+            (self.clusters.iter()).position(|c| c.changes.iter().any(|u| u.stamp == *stamp));
         let Some(index) = found else {
             return;
         };
@@ -156,7 +156,9 @@ impl Beliefs {
             for world in &mut cluster.worlds {
                 let old = world.choices[column].clone();
                 undo(&self.definition, world, &change, &old);
-                let known = parts.iter().filter(|p| p.who.as_ref().is_none_or(|w| bodies.contains(w)));
+                let known = parts
+                    .iter()
+                    .filter(|p| p.who.as_ref().is_none_or(|w| bodies.contains(w)));
                 known.for_each(|p| done(&self.definition, world, &change, p));
             }
         }
@@ -167,8 +169,8 @@ impl Beliefs {
 
     /// Nobody asks any more what a change was: the worlds go on without it.
     pub fn stop_asking(&mut self, stamp: &Stamp) {
-        let found = (self.clusters.iter())
-            .position(|c| c.changes.iter().any(|u| u.stamp == *stamp));
+        let found =
+            (self.clusters.iter()).position(|c| c.changes.iter().any(|u| u.stamp == *stamp));
         if let Some(index) = found {
             let mut cluster = self.clusters.remove(index);
             let column = cluster.changes.iter().position(|u| u.stamp == *stamp);
@@ -199,7 +201,11 @@ impl Beliefs {
         let weight = |w: &World| (w.log_milli as f64 / 1e3).exp();
         let all: f64 = cluster.worlds.iter().map(weight).sum();
         let held = |w: &World, id: &ProductId| {
-            w.holdings.get(session).and_then(|h| h.items.get(id)).copied().unwrap_or_default()
+            w.holdings
+                .get(session)
+                .and_then(|h| h.items.get(id))
+                .copied()
+                .unwrap_or_default()
         };
         let products: BTreeSet<&ProductId> = (cluster.worlds.iter())
             .filter_map(|w| w.holdings.get(session))
@@ -211,11 +217,24 @@ impl Beliefs {
                 let worlds = cluster.worlds.iter().filter(|w| held(w, id).quantity >= n);
                 worlds.map(weight).sum::<f64>() / all
             };
-            let most = cluster.worlds.iter().map(|w| held(w, id).quantity).max().unwrap_or(0);
-            let quantity = (1..=most).take_while(|&n| at_least(n) >= confidence).count() as u32;
-            let plausible = (1..=most).take_while(|&n| at_least(n) > 1.0 - confidence).count() as u32;
+            let most = cluster
+                .worlds
+                .iter()
+                .map(|w| held(w, id).quantity)
+                .max()
+                .unwrap_or(0);
+            let quantity = (1..=most)
+                .take_while(|&n| at_least(n) >= confidence)
+                .count() as u32;
+            let plausible = (1..=most)
+                .take_while(|&n| at_least(n) > 1.0 - confidence)
+                .count() as u32;
             if quantity > 0 {
-                let likeliest = cluster.worlds.iter().map(|w| held(w, id)).find(|h| h.quantity >= quantity);
+                let likeliest = cluster
+                    .worlds
+                    .iter()
+                    .map(|w| held(w, id))
+                    .find(|h| h.quantity >= quantity);
                 let unit = likeliest.map_or(0.0, |h| h.grams / f64::from(h.quantity));
                 sure.lines.push(SureLine {
                     product: id.clone(),
@@ -256,15 +275,18 @@ impl Beliefs {
             .into_iter()
             .partition(concerned);
         self.clusters = rest;
-        let mut cluster = mine.into_iter().reduce(Cluster::and).unwrap_or_else(|| Cluster {
-            changes: Vec::new(),
-            worlds: vec![World {
-                log_milli: 0,
-                holdings: BTreeMap::new(),
-                lying: BTreeMap::new(),
-                choices: Vec::new(),
-            }],
-        });
+        let mut cluster = mine
+            .into_iter()
+            .reduce(Cluster::and)
+            .unwrap_or_else(|| Cluster {
+                changes: Vec::new(),
+                worlds: vec![World {
+                    log_milli: 0,
+                    holdings: BTreeMap::new(),
+                    lying: BTreeMap::new(),
+                    choices: Vec::new(),
+                }],
+            });
         for body in bodies {
             if !cluster.worlds[0].holdings.contains_key(body) {
                 let holding = self.holdings.remove(body).unwrap_or_default();
@@ -291,7 +313,10 @@ impl Beliefs {
                 cluster.worlds.iter().all(|w| w.choices[i] == *first)
             });
             let Some(column) = agreed else { break };
-            self.learn(&cluster.changes[column].change, &cluster.worlds[0].choices[column]);
+            self.learn(
+                &cluster.changes[column].change,
+                &cluster.worlds[0].choices[column],
+            );
             cluster.forget(column);
         }
         cluster.merge_equal();
@@ -333,7 +358,8 @@ impl Beliefs {
 
     /// Learns weights from what is beyond doubt: one body, one product, one plate.
     fn learn(&mut self, change: &ShelfObservation, choice: &Choice) {
-        let ([part], [plate], ChangeKind::Take) = (&choice.parts[..], &change.plates[..], change.kind)
+        let ([part], [plate], ChangeKind::Take) =
+            (&choice.parts[..], &change.plates[..], change.kind)
         else {
             return;
         };
@@ -352,7 +378,10 @@ impl Beliefs {
 
 impl Cluster {
     fn bodies(&self) -> BTreeSet<SessionId> {
-        self.worlds.iter().flat_map(|w| w.holdings.keys().cloned()).collect()
+        self.worlds
+            .iter()
+            .flat_map(|w| w.holdings.keys().cloned())
+            .collect()
     }
 
     /// Two clusters as one: every world with every other, the likeliest of them.
@@ -424,7 +453,8 @@ impl Cluster {
             let same = (kept.iter_mut()).find(|k| k.choices == world.choices && k.agrees(&world));
             match same {
                 Some(same) => {
-                    let sum = (same.log_milli as f64 / 1e3).exp() + (world.log_milli as f64 / 1e3).exp();
+                    let sum =
+                        (same.log_milli as f64 / 1e3).exp() + (world.log_milli as f64 / 1e3).exp();
                     same.log_milli = (sum.ln() * 1e3).round() as i64;
                 }
                 None => kept.push(world),
@@ -465,7 +495,10 @@ fn considered(reached: &[Reached]) -> Vec<Near> {
     near.truncate(NEAR_MAX);
     let plates = reached.first().map_or(0, |r| r.by_plate_milli.len());
     let strangers = reached.iter().filter(|r| r.session.is_none());
-    let unseen = NOBODY + strangers.map(|r| (r.log_milli as f64 / 1e3).exp()).sum::<f64>();
+    let unseen = NOBODY
+        + strangers
+            .map(|r| (r.log_milli as f64 / 1e3).exp())
+            .sum::<f64>();
     near.push(Near {
         who: None,
         staff: false,
@@ -487,12 +520,17 @@ fn children(
     let takes = match change.kind {
         ChangeKind::Take => scene.takes(),
         ChangeKind::Unsure if grams < 0.0 => scene.takes(),
-        ChangeKind::Put | ChangeKind::Touch | ChangeKind::Foreign | ChangeKind::Unsure => Vec::new(),
+        ChangeKind::Put | ChangeKind::Touch | ChangeKind::Foreign | ChangeKind::Unsure => {
+            Vec::new()
+        }
     };
     let mut weighed: Vec<(i64, usize, Candidate)> = Vec::new();
     for (index, world) in cluster.worlds.iter_mut().enumerate() {
         forget_reaches(world, change.peak);
-        let lying = world.lying.get(&change.shelf).map_or(&[][..], Vec::as_slice);
+        let lying = world
+            .lying
+            .get(&change.shelf)
+            .map_or(&[][..], Vec::as_slice);
         let mut candidates = match change.kind {
             ChangeKind::Touch => Vec::new(),
             ChangeKind::Take | ChangeKind::Unsure | ChangeKind::Foreign if grams < 0.0 => {
@@ -528,7 +566,9 @@ fn children(
 
 fn forget_reaches(world: &mut World, now: Timestamp) {
     for holding in world.holdings.values_mut() {
-        holding.reaches.retain(|(at, _)| now.seconds_since(*at).abs() < REACH_KEPT_S);
+        holding
+            .reaches
+            .retain(|(at, _)| now.seconds_since(*at).abs() < REACH_KEPT_S);
     }
 }
 
@@ -540,7 +580,9 @@ fn purpose(world: &World, part: &Part, place: Option<&Place>, reached: &[Reached
     let Some(reach) = reached.iter().find(|r| r.session.as_ref() == Some(who)) else {
         return 0.0;
     };
-    let Some(middle) = reach.middle else { return 0.0 };
+    let Some(middle) = reach.middle else {
+        return 0.0;
+    };
     let served = world.holdings.get(who).is_some_and(|h| {
         (h.reaches.iter()).any(|(at, there)| {
             at.seconds_since(middle).abs() < SAME_REACH_S && there.beside(place) < SAME_PLACE_M
@@ -597,9 +639,16 @@ fn follow(
         if candidate.source == Source::Facing || grams < 0.0 {
             done(scene.definition, world, change, part);
         }
-        let reach = reached.iter().find(|r| r.session.is_some() && r.session == part.who);
-        let holding = part.who.as_ref().and_then(|who| world.holdings.get_mut(who));
-        if let (Some(holding), Some(middle), Some(place)) = (holding, reach.and_then(|r| r.middle), place) {
+        let reach = reached
+            .iter()
+            .find(|r| r.session.is_some() && r.session == part.who);
+        let holding = part
+            .who
+            .as_ref()
+            .and_then(|who| world.holdings.get_mut(who));
+        if let (Some(holding), Some(middle), Some(place)) =
+            (holding, reach.and_then(|r| r.middle), place)
+        {
             holding.reached(middle, place);
         }
     }
@@ -637,13 +686,24 @@ fn done(definition: &Definition, world: &mut World, change: &ShelfObservation, p
         product.map_or(0.0, |p| p.weight.grams())
     };
     let (grams, _) = total(&change.plates);
-    let holding = part.who.as_ref().and_then(|who| world.holdings.get_mut(who));
+    let holding = part
+        .who
+        .as_ref()
+        .and_then(|who| world.holdings.get_mut(who));
     if grams < 0.0 {
         // Of a change that several have made, each has what their items should weigh.
-        let mine: f64 = part.items.iter().map(|i| nominal(&i.product) * f64::from(i.quantity)).sum();
+        let mine: f64 = part
+            .items
+            .iter()
+            .map(|i| nominal(&i.product) * f64::from(i.quantity))
+            .sum();
         let near_all = (grams.abs() - mine).abs() < 0.15 * mine;
         if let Some(holding) = holding {
-            holding.take(&part.items, if near_all { grams.abs() } else { mine }, nominal);
+            holding.take(
+                &part.items,
+                if near_all { grams.abs() } else { mine },
+                nominal,
+            );
         }
         return;
     }
@@ -661,7 +721,11 @@ fn done(definition: &Definition, world: &mut World, change: &ShelfObservation, p
             (definition.planogram.on_plate(id)).any(|f| f.product == item.product)
         });
         if !home {
-            let one = came(change, Some(item.product.clone()), 1.0 / f64::from(units.max(1)));
+            let one = came(
+                change,
+                Some(item.product.clone()),
+                1.0 / f64::from(units.max(1)),
+            );
             lying.extend(std::iter::repeat_n(one, item.quantity.min(16) as usize));
         }
     }
@@ -671,7 +735,11 @@ fn done(definition: &Definition, world: &mut World, change: &ShelfObservation, p
 fn undo(definition: &Definition, world: &mut World, change: &ShelfObservation, choice: &Choice) {
     let (grams, _) = total(&change.plates);
     for part in &choice.parts {
-        let Some(holding) = part.who.as_ref().and_then(|who| world.holdings.get_mut(who)) else {
+        let Some(holding) = part
+            .who
+            .as_ref()
+            .and_then(|who| world.holdings.get_mut(who))
+        else {
             continue;
         };
         if grams < 0.0 {

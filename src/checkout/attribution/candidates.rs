@@ -268,8 +268,10 @@ impl<'a> Scene<'a> {
 
     fn likeliest_quantity(&self, product: &Product, plates: &[usize]) -> u32 {
         let log = |n: u32| {
-            self.weighed(plates, self.weights.expected(product, n, self.only_plate(plates)))
-                + quantity_log(n)
+            self.weighed(
+                plates,
+                self.weights.expected(product, n, self.only_plate(plates)),
+            ) + quantity_log(n)
         };
         (1..=QUANTITY_MAX)
             .max_by(|&a, &b| log(a).total_cmp(&log(b)))
@@ -348,9 +350,7 @@ impl<'a> Scene<'a> {
     /// Takes of what lies around in a world: a misplaced unit, or something foreign.
     pub fn takes_of(&self, lying: &[Lying]) -> Vec<Candidate> {
         let mut out = Vec::new();
-        let here = || {
-            (lying.iter().enumerate()).filter(|(_, l)| l.is_near(&self.change.plates))
-        };
+        let here = || (lying.iter().enumerate()).filter(|(_, l)| l.is_near(&self.change.plates));
         for (index, thing) in here() {
             let Some(id) = &thing.product else { continue };
             let log = MISPLACED.ln() + self.same_again(thing);
@@ -452,7 +452,10 @@ impl<'a> Scene<'a> {
                 });
             }
             for (i, a) in options.iter().enumerate() {
-                for b in options[i + 1..].iter().filter(|b| b.1.product != a.1.product) {
+                for b in options[i + 1..]
+                    .iter()
+                    .filter(|b| b.1.product != a.1.product)
+                {
                     let both = self.weighed(&self.all(), a.2.and(b.2));
                     out.push(Candidate {
                         log: a.0 + b.0 + both + ANOTHER_PRODUCT.ln() + near.reach,

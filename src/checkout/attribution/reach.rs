@@ -146,8 +146,8 @@ pub fn reach(
     peak_error_s: f64,
 ) -> Option<Reach> {
     let half = REACH_WINDOW_S + peak_error_s;
-    let poses: Vec<&Pose> = (tracks.window(track, peak.plus_seconds(-half), peak.plus_seconds(half)))
-        .collect();
+    let poses: Vec<&Pose> =
+        (tracks.window(track, peak.plus_seconds(-half), peak.plus_seconds(half))).collect();
     let near_s = NEAR_S + peak_error_s;
     let around = |p: &&&Pose| p.at.seconds_since(peak).abs() <= near_s;
     poses.iter().find(around)?;
@@ -229,9 +229,12 @@ impl Hands {
         if frames == 0.0 {
             return (LOG_MIN, None);
         }
-        let expected = self.visible * (self.visible.ln() - 0.15) + (1.0 - self.visible) * unseen.ln();
+        let expected =
+            self.visible * (self.visible.ln() - 0.15) + (1.0 - self.visible) * unseen.ln();
         // What is wrong with a hand's place stays wrong for a while, unless it jitters or comes and goes.
-        let fresh = (self.jitter_m / 0.06).max(2.0 * (0.97 - self.visible)).clamp(0.0, 1.0);
+        let fresh = (self.jitter_m / 0.06)
+            .max(2.0 * (0.97 - self.visible))
+            .clamp(0.0, 1.0);
         let news = 3.0_f64.min(frames) + (frames - 3.0_f64).max(0.0) * fresh;
         let log = (sum / frames - expected) * news;
         (log.min(0.0), (seen > 0.0).then(|| metres / seen))
@@ -282,8 +285,10 @@ fn jitter(poses: &[&Pose]) -> f64 {
     let mut squares: Vec<f64> = Vec::new();
     for three in poses.windows(3) {
         for hand in &three[1].hands {
-            let (Some(a), Some(b)) = (nearest(three[0], &hand.place), nearest(three[2], &hand.place))
-            else {
+            let (Some(a), Some(b)) = (
+                nearest(three[0], &hand.place),
+                nearest(three[2], &hand.place),
+            ) else {
                 continue;
             };
             let middle = Point {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::reach::Place;
 use super::super::session::SessionId;
+use super::reach::Place;
 use crate::observation::{Item, PlateChange};
 use crate::store::{ProductId, ShelfId};
 use crate::units::Timestamp;

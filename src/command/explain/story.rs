@@ -296,7 +296,10 @@ fn later(played: &Played<'_>, change: &Change) -> Vec<String> {
             Decision::Revised(anew) if anew.change == attributed.change => {
                 let best = anew.hypotheses.first();
                 best.map(|h| {
-                    let who = h.session.as_ref().map_or("nobody".to_owned(), |id| played.name_of(id));
+                    let who = h
+                        .session
+                        .as_ref()
+                        .map_or("nobody".to_owned(), |id| played.name_of(id));
                     let what = items_text(&named(played, &h.items));
                     let percent = f64::from(h.probability_ppm) / 1e4;
                     let verdict = match &anew.verdict {
