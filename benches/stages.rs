@@ -15,9 +15,10 @@ use stroll::edge::shell::Shell;
 use stroll::edge::wire::{self, Message};
 use stroll::observation::{NodeClock, Observation, Stamp, Stamped};
 use stroll::recording::{Record, Recording};
+use stroll::sensing::history::Trace;
 use stroll::sensing::item_match;
+use stroll::sensing::movement;
 use stroll::sensing::node::NodeSensor;
-use stroll::sensing::weight_step;
 use stroll::simulate::{self, Options};
 use stroll::store::definition::{self, NANOSTORE, NANOSTORE_FILE};
 
@@ -64,7 +65,7 @@ fn sensing(criterion: &mut Criterion, recording: &Recording) {
     });
     group.finish();
 
-    let trace: Vec<f64> = (0..80)
+    let grams = (0..80)
         .map(|i| {
             if i < 40 {
                 0.3 * f64::from(i % 3)
@@ -73,8 +74,9 @@ fn sensing(criterion: &mut Criterion, recording: &Recording) {
             }
         })
         .collect();
+    let trace = Trace::whole(grams);
     criterion.bench_function("one trace taken apart (80 blocks)", |b| {
-        b.iter(|| weight_step::steps(black_box(&trace), 0.6, 0.05, 6.0))
+        b.iter(|| movement::read(black_box(&trace), 0.6, 6.0))
     });
 }
 

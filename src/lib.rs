@@ -34,6 +34,7 @@
 //!   `deciding` works in event time, `gate` admits and sees people out, `settlement` goes from the exit to the receipt,
 //!   `state` is the fold, and `restoring` takes up after a restart.
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
+//! - [`evaluation`]: receipts and decisions against the truth: score, intervals, what went wrong, what doubt costs.
 //!
 //! The world:
 //!

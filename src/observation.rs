@@ -113,6 +113,10 @@ pub struct ShelfObservation {
     pub start: Timestamp,
     /// When the weight changed (the middle of the weight step).
     pub peak: Timestamp,
+    /// Half of the time in which the weight changed, where that took longer than usual (a slow lift, missing
+    /// samples), microseconds; 0: it was at `peak`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub peak_error_us: u64,
     /// When the plates were quiet again and nothing beside them could add to the change: after every promise that
     /// the node made before it gave this out.
     pub end: Timestamp,
@@ -124,6 +128,10 @@ pub struct ShelfObservation {
     /// Ids of the evidence that the node keeps (weight trace, frames).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+}
+
+fn is_zero(error_us: &u64) -> bool {
+    *error_us == 0
 }
 
 impl ShelfObservation {

@@ -9,10 +9,17 @@
 
 pub mod beliefs;
 mod candidates;
+mod cluster;
+mod consequences;
+mod put_backs;
 pub mod reach;
 mod weights;
 mod world;
 
-pub use beliefs::{Beliefs, Explained, NOBODY};
+pub use beliefs::{Beliefs, NOBODY};
+pub use cluster::Explained;
 pub use reach::Place;
 pub use world::{Choice, Part};
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use crate::edge::definition_file;
 use crate::edge::recording::{self, OpenOptions};
 use crate::units::Timestamp;
 
+mod later;
 mod picture;
 mod played;
 mod story;

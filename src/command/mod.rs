@@ -5,6 +5,7 @@
     reason = "what a command finds is told to who called it"
 )]
 
+pub mod bench;
 pub mod config;
 mod console_feed;
 pub mod coordinator;
@@ -37,6 +38,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    Bench(bench::Args),
     Demo(demo::Args),
     Replay(replay::Args),
     Evaluate(evaluate::Args),
@@ -52,6 +54,7 @@ impl Command {
     /// Runs the subcommand. Wrong usage that clap cannot see ends the process with 2.
     pub fn run(self) -> anyhow::Result<()> {
         match self {
+            Command::Bench(args) => bench::run(args),
             Command::Demo(args) => demo::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Evaluate(args) => evaluate::run(args),

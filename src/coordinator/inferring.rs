@@ -19,6 +19,8 @@ use crate::units::Milligrams;
 const REACHED_MIN_MILLI: i64 = -20_000;
 /// Bodies that are named with a change: the nearest.
 const REACHED_MAX: usize = 12;
+/// A moment that is known less well than this is looked at as if it were known so well, seconds.
+pub(super) const PEAK_ERROR_S_MAX: f64 = 3.0;
 /// Something left that no product explains: whoever reached there at least so well is asked about it, in thousandths.
 const SUSPECT_MILLI: i64 = -4_000;
 
@@ -178,7 +180,7 @@ impl Coordinator {
         place: &Place,
         change: &ShelfObservation,
     ) -> Option<Reached> {
-        let error_s = 0.0;
+        let error_s = (change.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
         let at = |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s);
         let whole = at(place)?;
         if whole.log_milli < REACHED_MIN_MILLI {
@@ -197,7 +199,7 @@ impl Coordinator {
         let millimetres = |m: f64| (m * 1e3).round() as i64;
         Some(Reached {
             session: session.map(|s| s.id.clone()),
-            staff: false,
+            staff: session.is_some_and(|s| !s.role.is_shopper()),
             log_milli: whole.log_milli,
             by_plate_milli,
             middle: whole.middle,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::inferring::PEAK_ERROR_S_MAX;
 use crate::checkout::attribution::reach::REACH_WINDOW_S;
 use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
 use crate::store::NodeName;
@@ -25,7 +26,10 @@ pub type Due = (Timestamp, NodeName, u64, OutboxId);
 /// known once every node has promised this time.
 pub fn due_at(observation: &Observation) -> Timestamp {
     match observation {
-        Observation::Shelf(o) => o.end.max(o.peak.plus_seconds(REACH_WINDOW_S)),
+        Observation::Shelf(o) => {
+            let error_s = (o.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
+            o.end.max(o.peak.plus_seconds(REACH_WINDOW_S + error_s))
+        }
         Observation::Body(o) => o.start,
         Observation::Gate(o) => match o.event {
             crate::observation::GateEvent::CodeShown { .. } => o.at,

@@ -17,8 +17,9 @@ pub struct Change {
     pub outcome: Outcome,
     /// Who moved what: what is charged, or what is likeliest while it is not.
     pub moved: Vec<Moved>,
-    /// The likeliest explanation's, parts in a million.
-    pub probability_ppm: u32,
+    /// It waited for a person until there was an answer, or until the deadline. A doubt that later evidence removes,
+    /// or that no cart depends on at the exit, asks nobody.
+    pub asked: bool,
 }
 
 /// One session's part in a change.
@@ -34,7 +35,7 @@ pub struct Moved {
 pub enum Outcome {
     /// Carts changed.
     Charged,
-    /// It was left to a person, or dropped for want of one; why.
+    /// Too doubtful to charge; why.
     Review(String),
     /// Nothing; why.
     Nothing(String),
@@ -45,8 +46,8 @@ pub enum Outcome {
 pub struct Changes {
     /// In the order in which they were first decided.
     pub changes: Vec<Change>,
-    /// Lines that were charged and then dropped in the shopper's favour.
-    pub dropped: Vec<Moved>,
+    /// Units that may have been a shopper's, and were not charged.
+    pub doubted: Vec<Moved>,
 }
 
 impl Changes {
@@ -59,20 +60,15 @@ impl Changes {
         fold.changes
     }
 
-    /// Changes that went to a person, and changes that did so or were charged at once.
+    /// Changes that waited for a person, and all that carts could follow from. Counts once everybody has left.
     pub fn reviewed_of(&self) -> (u64, u64) {
-        let (mut reviewed, mut all) = (0, 0);
-        for change in &self.changes {
-            match change.outcome {
-                Outcome::Charged => all += 1,
-                Outcome::Review(_) => {
-                    reviewed += 1;
-                    all += 1;
-                }
-                Outcome::Nothing(_) => {}
-            }
-        }
-        (reviewed, all)
+        let matters = |change: &&Change| match change.outcome {
+            Outcome::Charged | Outcome::Review(_) => true,
+            Outcome::Nothing(_) => change.asked,
+        };
+        let all = self.changes.iter().filter(matters);
+        let asked = all.clone().filter(|change| change.asked);
+        (asked.count() as u64, all.count() as u64)
     }
 }
 
@@ -89,20 +85,18 @@ impl Fold {
             Decision::Attributed(attributed) | Decision::Revised(attributed) => {
                 self.attributed(attributed);
             }
-            Decision::CartDetermined {
-                session, doubted, ..
-            } => self.changes.dropped.push(Moved {
-                session: Some(session.clone()),
-                items: doubted.clone(),
-            }),
             Decision::ReviewClosed {
                 review,
-                session: session @ Some(_),
+                session,
                 items,
                 ..
             } => {
                 let change = self.by_review.get(review);
-                if let Some(change) = change.and_then(|&i| self.changes.changes.get_mut(i)) {
+                let Some(change) = change.and_then(|&i| self.changes.changes.get_mut(i)) else {
+                    return;
+                };
+                change.asked = true;
+                if session.is_some() {
                     change.outcome = Outcome::Charged;
                     change.moved = vec![Moved {
                         session: session.clone(),
@@ -110,12 +104,16 @@ impl Fold {
                     }];
                 }
             }
-            Decision::LinesDropped { session, items, .. } => self.changes.dropped.push(Moved {
+            Decision::LinesDropped { session, items, .. }
+            | Decision::CartDetermined {
+                session,
+                doubted: items,
+                ..
+            } => self.changes.doubted.push(Moved {
                 session: Some(session.clone()),
                 items: items.clone(),
             }),
-            Decision::ReviewClosed { session: None, .. }
-            | Decision::SessionOpened { .. }
+            Decision::SessionOpened { .. }
             | Decision::EntryRefused { .. }
             | Decision::TrackBound { .. }
             | Decision::SessionExited { .. }
@@ -146,7 +144,7 @@ impl Fold {
             kind: attributed.kind,
             outcome,
             moved: first.map(moved).unwrap_or_default(),
-            probability_ppm: first.map_or(0, |h| h.probability_ppm),
+            asked: false,
         };
         let changes = &mut self.changes.changes;
         let index = *(self.by_stamp.entry(attributed.change.clone())).or_insert(changes.len());
@@ -162,11 +160,11 @@ impl Fold {
 
 /// Everybody's part in what a hypothesis says.
 fn moved(hypothesis: &Hypothesis) -> Vec<Moved> {
-    let moved = |(session, items): (Option<&SessionId>, &[Item])| Moved {
+    let shares = hypothesis.shares().map(|(session, items)| Moved {
         session: session.cloned(),
         items: items.to_vec(),
-    };
-    hypothesis.shares().map(moved).collect()
+    });
+    shares.collect()
 }
 
 #[cfg(test)]
@@ -181,8 +179,8 @@ mod tests {
         }
     }
 
-    fn attributed(sequence: u64, verdict: AttributionVerdict) -> Decision {
-        Decision::Attributed(Attributed {
+    fn change(sequence: u64, verdict: AttributionVerdict) -> Attributed {
+        Attributed {
             change: Stamp {
                 node: "n".into(),
                 outbox: "o".into(),
@@ -199,7 +197,15 @@ mod tests {
             verdict,
             hypotheses: Vec::new(),
             reached: Vec::new(),
-        })
+        }
+    }
+
+    fn attributed(sequence: u64, verdict: AttributionVerdict) -> Decision {
+        Decision::Attributed(change(sequence, verdict))
+    }
+
+    fn revised(sequence: u64, verdict: AttributionVerdict) -> Decision {
+        Decision::Revised(change(sequence, verdict))
     }
 
     fn closed(review: &str, session: Option<&str>) -> Decision {
@@ -226,13 +232,14 @@ mod tests {
                     attributed(1, AttributionVerdict::Accepted),
                     attributed(2, review("r")),
                     attributed(3, nothing()),
+                    closed("r", None),
                 ],
                 (1, 2),
             ),
             (
                 "a review that a person gives to a shopper",
                 vec![attributed(1, review("r")), closed("r", Some("s"))],
-                (0, 1),
+                (1, 1),
             ),
             (
                 "a review that ends in the shopper's favour",
@@ -240,11 +247,24 @@ mod tests {
                 (1, 1),
             ),
             (
-                "a second word about the same change",
+                "a doubt that later evidence removes",
                 vec![
                     attributed(1, review("r")),
-                    attributed(1, AttributionVerdict::Accepted),
+                    revised(1, AttributionVerdict::Accepted),
                 ],
+                (0, 1),
+            ),
+            (
+                "something that later turns out to be nothing",
+                vec![
+                    attributed(1, AttributionVerdict::Accepted),
+                    revised(1, nothing()),
+                ],
+                (0, 0),
+            ),
+            (
+                "a doubt that no cart depends on",
+                vec![attributed(1, review("r"))],
                 (0, 1),
             ),
         ];

@@ -109,7 +109,10 @@ pub fn mistakes(
         wrong: surplus(&charged, &expected),
         missed: surplus(&expected, &charged),
         happened: (truth.events.iter()).flat_map(happened).collect(),
-        decided: decided(changes, sessions, start),
+        decided: decided(changes, sessions, start, |o| *o == Outcome::Charged),
+        doubtful: decided(changes, sessions, start, |o| {
+            matches!(o, Outcome::Review(_))
+        }),
         changes,
         sessions,
         start,
@@ -185,10 +188,15 @@ fn happened(event: &TrueEvent) -> Vec<Moved> {
     vec![moved; event.quantity.unwrap_or(1) as usize]
 }
 
-/// The units that carts followed from, each for itself.
-fn decided(changes: &Changes, sessions: &Sessions, start: Timestamp) -> Vec<Moved> {
-    let charged = (changes.changes.iter()).filter(|change| change.outcome == Outcome::Charged);
-    charged
+/// The units of the changes with such an outcome, each for itself.
+fn decided(
+    changes: &Changes,
+    sessions: &Sessions,
+    start: Timestamp,
+    such: fn(&Outcome) -> bool,
+) -> Vec<Moved> {
+    (changes.changes.iter())
+        .filter(|change| such(&change.outcome))
         .filter_map(|change| Some((change, is_take(change.kind)?)))
         .flat_map(|(change, take)| {
             (change.moved.iter()).flat_map(move |moved| {
@@ -228,7 +236,10 @@ struct Case<'a> {
     wrong: Units,
     missed: Units,
     happened: Vec<Moved>,
+    /// What carts followed from.
     decided: Vec<Moved>,
+    /// What is likeliest of the changes in doubt: a cart may hold it all the same, if all that is likely agrees on that.
+    doubtful: Vec<Moved>,
     changes: &'a Changes,
     sessions: &'a Sessions,
     start: Timestamp,
@@ -236,22 +247,15 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Pairs what happened with what was rightly decided, nearest in time first.
+    /// Pairs what happened with what was rightly decided. A rightly guessed doubt leaves what happened open, for it may
+    /// have gone uncharged.
     fn pair_off(&mut self) {
-        let mut pairs = Vec::new();
-        for (i, happened) in self.happened.iter().enumerate() {
-            for (j, decided) in self.decided.iter().enumerate() {
-                if decided.is_about(happened) && decided.is_of(&happened.unit()) {
-                    pairs.push(((decided.at_s - happened.at_s).abs(), i, j));
-                }
-            }
+        for (i, j) in pairs(&self.happened, &self.decided) {
+            self.happened[i].paired = true;
+            self.decided[j].paired = true;
         }
-        pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-        for (_, i, j) in pairs {
-            if !self.happened[i].paired && !self.decided[j].paired {
-                self.happened[i].paired = true;
-                self.decided[j].paired = true;
-            }
+        for (_, j) in pairs(&self.happened, &self.doubtful) {
+            self.doubtful[j].paired = true;
         }
     }
 
@@ -270,6 +274,11 @@ impl Case<'_> {
                 decided: self.seen(&put),
                 ..mistake(Class::PutBackMissed, (1, 0), Some(&put), put.told())
             };
+        }
+        if let Some(index) = self.doubtful.iter().position(|d| open(d, true)) {
+            self.doubtful[index].paired = true;
+            let decided = self.doubtful[index].clone();
+            return self.wrongly_decided(unit, &decided);
         }
         Mistake {
             decided: format!("{} was charged for {}", unit.0, unit.1),
@@ -334,14 +343,14 @@ impl Case<'_> {
                 ..mistake(Class::PhantomPutBack, (0, 1), Some(&put), String::new())
             };
         }
-        let dropped = (self.changes.dropped.iter()).any(|dropped| {
-            let who = dropped.session.as_ref().map(|s| name(s, self.sessions));
+        let doubted = (self.changes.doubted.iter()).any(|doubted| {
+            let who = doubted.session.as_ref().map(|s| name(s, self.sessions));
             let same = |code: &str| canonical(code) == unit.1;
             who.is_some_and(|who| who == unit.0)
-                && dropped.items.iter().any(|i| same(i.product.as_str()))
+                && doubted.items.iter().any(|i| same(i.product.as_str()))
         });
-        let (class, decided) = if dropped {
-            (Class::InReview, "dropped: it may have been put back")
+        let (class, decided) = if doubted {
+            (Class::InReview, "in doubt until the end")
         } else {
             (Class::Untraced, "not charged in the end")
         };
@@ -412,6 +421,27 @@ impl Case<'_> {
             seen.join("; ")
         }
     }
+}
+
+/// What happened and what was decided of the same shopper, product, shelf and time: nearest in time first, each once.
+fn pairs(happened: &[Moved], decided: &[Moved]) -> Vec<(usize, usize)> {
+    let mut close = Vec::new();
+    for (i, happened) in happened.iter().enumerate() {
+        for (j, decided) in decided.iter().enumerate() {
+            let free = !happened.paired && !decided.paired;
+            if free && decided.is_about(happened) && decided.is_of(&happened.unit()) {
+                close.push(((decided.at_s - happened.at_s).abs(), i, j));
+            }
+        }
+    }
+    close.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    for (_, i, j) in close {
+        if pairs.iter().all(|(a, b)| *a != i && *b != j) {
+            pairs.push((i, j));
+        }
+    }
+    pairs
 }
 
 fn mistake(

@@ -21,6 +21,12 @@ const SEEN_SIGMA_G: f64 = 1.5;
 /// Worse than the best by this much is not worth sending.
 const WORSE_MAX: f64 = 30.0;
 
+/// Standard deviation of what `units` units of a product weigh on a plate, grams each `unit`, without noise.
+pub(super) fn spread(unit: f64, units: f64) -> f64 {
+    let each = (UNIT_SPREAD.0 * unit).max(UNIT_SPREAD.1);
+    (each * units.sqrt()).hypot(GAIN_SPREAD * unit * units)
+}
+
 /// Log-density (per gram) of `grams` leaving or coming, measured with `sigma`, if `quantity` units of `product` did.
 pub fn log_likelihood(grams: f64, sigma: f64, product: &Product, quantity: u32) -> f64 {
     let unit = product.weight.grams();

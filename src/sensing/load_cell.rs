@@ -107,22 +107,47 @@ impl Plate {
             .max(NOISE_MIN);
     }
 
-    /// Whether the last blocks lie as close together as the noise allows. The longer it takes, the more noise is
-    /// allowed: a shopper who walks up makes a plate noisier for as long as they are near.
+    /// Whether the last blocks lie as close together as the noise allows, and on no slope. The longer it takes, the
+    /// more noise is allowed: a shopper who walks up makes a plate noisier for as long as they are near. Blocks
+    /// without a value count for nothing.
     fn has_settled(&self, last: &[f64; SETTLED_BLOCKS]) -> bool {
         if self.active_blocks < SETTLED_BLOCKS + 1 {
             return false;
         }
+        if self.is_overdue() {
+            return true;
+        }
         let active_s = self.active_blocks as f64 * 0.05;
-        let allowed = self.noise.max(0.8) * (1.0 + (active_s - 1.5).max(0.0) * 1.5);
+        let quiet = self.noise.max(0.8);
+        let allowed = quiet * (1.0 + (active_s - 1.5).clamp(0.0, 4.0) * 1.5);
         let half = SETTLED_BLOCKS / 2;
-        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-        let (older, newer) = (mean(&last[..half]), mean(&last[half..]));
+        let mean = |v: &[f64]| {
+            let there = v.iter().filter(|v| !v.is_nan());
+            let (sum, n) = there.fold((0.0, 0), |(sum, n), v| (sum + v, n + 1));
+            (sum / f64::from(n), n)
+        };
+        let ((older, a), (newer, b)) = (mean(&last[..half]), mean(&last[half..]));
+        if a.min(b) < 3 {
+            return false;
+        }
         let all = (older + newer) / 2.0;
-        let spread =
-            (last.iter().map(|v| (v - all).powi(2)).sum::<f64>() / last.len() as f64).sqrt();
-        (spread <= 1.8 * allowed && (newer - older).abs() <= 1.6 * allowed)
-            || self.active_blocks >= ACTIVE_BLOCKS_MAX
+        let squares = last
+            .iter()
+            .filter(|v| !v.is_nan())
+            .map(|v| (v - all).powi(2));
+        let spread = (squares.sum::<f64>() / f64::from(a + b)).sqrt();
+        // On a slope the halves lie further apart than the blocks spread.
+        spread <= 1.8 * allowed && (newer - older).abs() <= (1.6 * quiet).max(spread)
+    }
+
+    /// Whether it has been active for so long that it is looked at even if it has not settled.
+    pub fn is_overdue(&self) -> bool {
+        self.active_blocks >= ACTIVE_BLOCKS_MAX
+    }
+
+    /// Goes on being active, as if it had become so this many blocks ago.
+    pub fn stay_active(&mut self, blocks: usize) {
+        self.active_blocks = blocks.clamp(1, ACTIVE_BLOCKS_MAX - 1);
     }
 
     /// Makes the plate quiet at `level` with what its noise turned out to be.
@@ -131,10 +156,5 @@ impl Plate {
         self.noise = noise.max(NOISE_MIN);
         self.recent = [0.0; 2];
         self.active_blocks = 0;
-    }
-
-    /// Keeps an active plate active: its shelf wants to see more before it takes the trace apart.
-    pub fn keep_active(&mut self) {
-        self.active_blocks = self.active_blocks.max(SETTLED_BLOCKS);
     }
 }

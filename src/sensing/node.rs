@@ -1,19 +1,24 @@
 //! A node's sensing: records in, observations and promises out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::body_track::Segmenter;
+use super::history::History;
 use super::item_match;
-use super::shelf::{Change, History, NOTICE_S, ShelfSensor};
+use super::shelf::{Change, NOTICE_S, Place, ShelfSensor};
 use crate::observation::{ChangeKind, Observation, OpenInterval, ShelfObservation};
 use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
-use crate::store::{Definition, ShelfId};
+use crate::store::{Definition, PlateId, ShelfId};
 use crate::units::Timestamp;
 
 /// Length of a block of samples, seconds.
 const BLOCK_S: f64 = 0.05;
 /// Promises about scales stay this far behind the samples, seconds: longer than what is noticed late.
 const BEHIND_S: f64 = NOTICE_S + 0.05;
+
+/// Samples that are missing for longer than this leave a gap, seconds.
+const GAP_S: f64 = 0.04;
 
 /// What one node makes of its sensors.
 #[derive(Debug)]
@@ -46,7 +51,8 @@ impl NodeSensor {
                     .iter()
                     .position(|g| Arc::ptr_eq(&g.group, &batch.group) || g.group == batch.group);
                 let index = known.unwrap_or_else(|| {
-                    self.groups.push(GroupSensor::new(batch.group.clone()));
+                    self.groups
+                        .push(GroupSensor::new(batch.group.clone(), definition));
                     self.groups.len() - 1
                 });
                 self.groups[index].push(batch, |shelf, change| {
@@ -106,12 +112,25 @@ fn observation(definition: &Definition, shelf: ShelfId, change: Change) -> Obser
         shelf,
         start: change.start,
         peak: change.peak,
+        peak_error_us: (change.peak_error_s * 1e6).round() as u64,
         end: change.end,
         kind: change.kind,
         plates: change.plates,
         likelihoods,
         evidence: Vec::new(),
     })
+}
+
+/// The weights of the products that stand on a plate, grams.
+fn units_on(definition: &Definition, plate: PlateId) -> Vec<f64> {
+    let products = definition.catalogue.products();
+    let mut units: Vec<f64> = (definition.planogram.on_plate(plate))
+        .filter_map(|facing| products.get(facing.product_index))
+        .map(|product| product.weight.grams())
+        .collect();
+    units.sort_by(f64::total_cmp);
+    units.dedup();
+    units
 }
 
 /// The plates that are sampled together: averages samples to blocks and hands them to the shelves.
@@ -129,26 +148,27 @@ struct GroupSensor {
 }
 
 impl GroupSensor {
-    fn new(group: Arc<ScaleGroup>) -> Self {
+    fn new(group: Arc<ScaleGroup>, definition: &Definition) -> Self {
         let columns = group.plates.len();
-        let mut by_shelf: std::collections::BTreeMap<ShelfId, Vec<(u16, usize)>> =
-            Default::default();
-        for (column, plate) in group.plates.iter().enumerate() {
-            by_shelf
-                .entry(plate.shelf)
-                .or_default()
-                .push((plate.plate, column));
+        let mut by_shelf: BTreeMap<ShelfId, Vec<Place>> = BTreeMap::new();
+        for (column, &id) in group.plates.iter().enumerate() {
+            let place = Place {
+                plate: id.plate,
+                column,
+                units: units_on(definition, id),
+            };
+            by_shelf.entry(id.shelf).or_default().push(place);
         }
         let shelves = (by_shelf.into_iter())
-            .map(|(id, mut plates)| {
-                plates.sort_unstable();
-                ShelfSensor::new(id, plates)
+            .map(|(id, mut places)| {
+                places.sort_unstable_by_key(|place| place.plate);
+                ShelfSensor::new(id, places)
             })
             .collect();
         let block_samples = (group.rate_hz * BLOCK_S).round().max(1.0) as u32;
         GroupSensor {
             shelves,
-            history: History::new(columns, f64::from(block_samples) / group.rate_hz),
+            history: History::new(columns, block_samples, group.rate_hz),
             grams_per_count: group.counts_per_gram.iter().map(|c| 1.0 / c).collect(),
             block_samples,
             sums: vec![0; columns],
@@ -160,6 +180,7 @@ impl GroupSensor {
     }
 
     fn push(&mut self, batch: &ScaleBatch, mut found: impl FnMut(ShelfId, Change)) {
+        self.bridge(batch.first_at);
         let columns = self.sums.len();
         for (index, sample) in batch.counts.chunks_exact(columns.max(1)).enumerate() {
             for ((sum, valid), &count) in self.sums.iter_mut().zip(&mut self.valid).zip(sample) {
@@ -173,6 +194,21 @@ impl GroupSensor {
             }
         }
         self.last_at = Some(batch.last_at());
+    }
+
+    /// Where samples are missing before `first_at`, time goes on without them.
+    fn bridge(&mut self, first_at: Timestamp) {
+        let Some(last_at) = self.last_at else { return };
+        let missing_s = first_at.seconds_since(last_at) - 1.0 / self.group.rate_hz;
+        if missing_s <= GAP_S {
+            return;
+        }
+        // What a block has of samples from before the gap is too little for a mean of its own.
+        self.sums.fill(0);
+        self.valid.fill(0);
+        self.samples = 0;
+        let before = first_at.plus_seconds(-1.0 / self.group.rate_hz);
+        self.history.skip_to(before);
     }
 
     fn end_block(&mut self, at: Timestamp, found: &mut impl FnMut(ShelfId, Change)) {

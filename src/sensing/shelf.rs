@@ -1,141 +1,74 @@
-//! One shelf: puts the steps of its plates together to changes.
-//!
-//! An item may stand across two plates, a hand may press one plate and pull at the next, and what happens on one
-//! plate shakes its neighbours. Steps of neighbouring plates at the same moment are one change; a small step beside
-//! a large one is leak and is explained by it.
+//! One shelf: watches its plates, and says what changed when they have come to rest.
 
+use super::combine::{self, DELTA_MIN_G, Joined, Kind, Pending};
+use super::history::{History, Trace};
 use super::load_cell::{Activity, Plate, SETTLED_BLOCKS};
-use super::weight_step::{self, Step};
+use super::movement::{self, Move, Movement, Rest};
 use crate::observation::{ChangeKind, OpenInterval, PlateChange};
 use crate::store::ShelfId;
 use crate::units::{Milligrams, Timestamp};
 
-/// Blocks before an opening that its trace takes in (1.25 s).
-const BEFORE_BLOCKS: u64 = 25;
-/// A change smaller than this is none, grams.
-const DELTA_MIN_G: f64 = 6.0;
+/// Blocks before an opening that its trace takes in (1.8 s).
+const BEFORE_BLOCKS: u64 = 36;
 /// A press that moved a plate by less than this is not worth a touch, grams.
 const TOUCH_MIN_G: f64 = 12.0;
-/// Steps of neighbouring plates within this time are one change, seconds.
-const TOGETHER_S: f64 = 0.35;
-/// A neighbour's step below this share of the largest is leak.
-const LEAK_SHARE: f64 = 0.13;
 /// How long a step waits for an active neighbour to settle, seconds.
-const NEIGHBOUR_WAIT_S: f64 = 0.7;
+const NEIGHBOUR_WAIT_S: f64 = 2.7;
 /// A change is noticed at most this long after its start, as it is given, seconds.
 pub(super) const NOTICE_S: f64 = 0.25;
 /// How long an opened plate may wait for a better measured level, seconds.
 const PRECISION_WAIT_S: f64 = 2.5;
-
-/// Block means of a scale group over the last blocks, all plates, with their times.
-///
-/// Holds [`History::BLOCKS`] blocks; older ones are overwritten.
-#[derive(Debug)]
-pub struct History {
-    columns: usize,
-    values: Vec<f32>,
-    times: Vec<Timestamp>,
-    /// Blocks ever pushed.
-    count: u64,
-    /// Length of a block, seconds.
-    block_s: f64,
-}
-
-impl History {
-    /// Blocks kept: 12.8 s of 50 ms blocks.
-    pub const BLOCKS: u64 = 256;
-
-    /// An empty history of `columns` plates.
-    pub fn new(columns: usize, block_s: f64) -> Self {
-        let blocks = Self::BLOCKS as usize;
-        History {
-            columns,
-            values: vec![f32::NAN; blocks * columns],
-            times: vec![Timestamp::MIN; blocks],
-            count: 0,
-            block_s,
-        }
-    }
-
-    /// Adds a block that ended at `at`; `value(column)` is its mean in grams, or `None` where nothing was read: the last value then stands.
-    pub fn push(&mut self, at: Timestamp, value: impl Fn(usize) -> Option<f64>) {
-        let row = (self.count % Self::BLOCKS) as usize * self.columns;
-        let previous = ((self.count + Self::BLOCKS - 1) % Self::BLOCKS) as usize * self.columns;
-        for column in 0..self.columns {
-            self.values[row + column] = match value(column) {
-                Some(grams) => grams as f32,
-                None if self.count > 0 => self.values[previous + column],
-                None => f32::NAN,
-            };
-        }
-        self.times[(self.count % Self::BLOCKS) as usize] = at;
-        self.count += 1;
-    }
-
-    fn oldest(&self) -> u64 {
-        self.count.saturating_sub(Self::BLOCKS)
-    }
-
-    fn time(&self, block: u64) -> Timestamp {
-        let block = block.clamp(self.oldest(), self.count.saturating_sub(1));
-        self.times[(block % Self::BLOCKS) as usize]
-    }
-
-    fn value(&self, block: u64, column: usize) -> f64 {
-        f64::from(self.values[(block % Self::BLOCKS) as usize * self.columns + column])
-    }
-
-    fn trace(&self, blocks: std::ops::Range<u64>, column: usize) -> Vec<f64> {
-        (blocks.start.max(self.oldest())..blocks.end.min(self.count))
-            .map(|b| self.value(b, column))
-            .collect()
-    }
-
-    fn latest(&self, column: usize) -> [f64; SETTLED_BLOCKS] {
-        let first = self.count.saturating_sub(SETTLED_BLOCKS as u64);
-        std::array::from_fn(|i| self.value((first + i as u64).min(self.count - 1), column))
-    }
-
-    fn median(&self, blocks: std::ops::Range<u64>, column: usize) -> f64 {
-        let mut trace = self.trace(blocks, column);
-        trace.sort_by(f64::total_cmp);
-        weight_step::middle(&trace)
-    }
-}
+/// No item is put down as slowly as this, or lifted: blocks from 10 to 90 % (0.9 s, 3.5 s).
+const PUT_BLOCKS_MAX: f64 = 18.0;
+const LIFT_BLOCKS_MAX: f64 = 70.0;
+/// Units are taken apart that leave further apart than this (0.11 s: more than one item takes to leave), and not
+/// when they were lifted together, slowly (1.2 s).
+const APART_BLOCKS: f64 = 2.2;
+const APART_BLOCKS_MAX: f64 = 24.0;
+/// A load is gone when no more than this is left of it: grams, and share.
+const LOAD_LEFT: (f64, f64) = (10.0, 0.05);
+/// A rest that a trace can be cut at (0.25 s).
+const REST_VALUES: usize = 5;
+/// A change in so long a stretch without readings is unsure, blocks (3 s).
+const UNSEEN_BLOCKS_MAX: f64 = 60.0;
 
 /// A change that the shelf has finished with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     pub start: Timestamp,
     pub peak: Timestamp,
+    /// Half of the time in which the weight changed, where that is longer than usual, seconds.
+    pub peak_error_s: f64,
     pub end: Timestamp,
     pub kind: ChangeKind,
     pub plates: Vec<PlateChange>,
 }
 
+/// One plate of a shelf.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Index of the plate on its shelf.
+    pub plate: u16,
+    /// Column in the history.
+    pub column: usize,
+    /// What the products that stand there weigh, grams.
+    pub units: Vec<f64>,
+}
+
 #[derive(Debug)]
 struct Cell {
-    /// Index of the plate on its shelf.
-    plate: u16,
-    /// Column in the history.
-    column: usize,
+    place: Place,
     state: Plate,
     /// Block at which it became active.
     opened: u64,
     /// Block from which on its level is its own: no trace goes back before it.
     quiet_since: u64,
+    /// What leans on it and is no product, grams.
+    load: f64,
 }
 
-/// A plate's step that waits to be put together with its neighbours'.
-#[derive(Clone, Debug)]
-struct Pending {
-    cell: usize,
-    opened: u64,
-    peak: u64,
-    settled: u64,
-    /// `None`: a press without a step.
-    step: Option<Step>,
-}
+/// A step that went out: cell, position, blocks that it took, grams.
+type Recent = (usize, f64, f64, f64);
 
 /// The sensing of one shelf.
 #[derive(Debug)]
@@ -144,19 +77,19 @@ pub struct ShelfSensor {
     cells: Vec<Cell>,
     pending: Vec<Pending>,
     /// Steps that went out lately: a neighbour's leak may settle later than the step that caused it.
-    recent: Vec<(usize, u64, f64)>,
+    recent: Vec<Recent>,
 }
 
 impl ShelfSensor {
-    /// A shelf of plates given as (index on the shelf, column in the history), left to right.
-    pub fn new(id: ShelfId, plates: impl IntoIterator<Item = (u16, usize)>) -> Self {
-        let cells = (plates.into_iter())
-            .map(|(plate, column)| Cell {
-                plate,
-                column,
+    /// A shelf of these plates, left to right.
+    pub fn new(id: ShelfId, places: impl IntoIterator<Item = Place>) -> Self {
+        let cells = (places.into_iter())
+            .map(|place| Cell {
+                place,
                 state: Plate::default(),
                 opened: 0,
                 quiet_since: 0,
+                load: 0.0,
             })
             .collect();
         ShelfSensor {
@@ -169,16 +102,14 @@ impl ShelfSensor {
 
     /// Looks at the latest block of the history.
     pub fn push(&mut self, history: &History, out: &mut Vec<Change>) {
-        let now = history.count - 1;
+        let now = history.count() - 1;
         for index in 0..self.cells.len() {
             let cell = &mut self.cells[index];
-            let value = history.value(now, cell.column);
+            let value = history.value(now, cell.place.column);
             if value.is_nan() {
-                // Its converter has said nothing yet: no trace goes back before its first word.
-                cell.quiet_since = now + 1;
                 continue;
             }
-            match cell.state.push(value, || history.latest(cell.column)) {
+            match cell.state.push(value, || history.latest(cell.place.column)) {
                 Activity::Quiet | Activity::Active => {}
                 Activity::Opened => cell.opened = now,
                 Activity::Settled => self.take_apart(index, history, now, false),
@@ -191,7 +122,7 @@ impl ShelfSensor {
 
     /// Ends everything that is open with what is known.
     pub fn finish(&mut self, history: &History, out: &mut Vec<Change>) {
-        let Some(now) = history.count.checked_sub(1) else {
+        let Some(now) = history.count().checked_sub(1) else {
             return;
         };
         for index in 0..self.cells.len() {
@@ -216,127 +147,120 @@ impl ShelfSensor {
         })
     }
 
-    /// Takes the trace of a settled plate apart into pending steps.
+    /// Takes the trace of a settled plate apart into pending moves.
     fn take_apart(&mut self, index: usize, history: &History, now: u64, last: bool) {
         let cell = &mut self.cells[index];
-        let from = cell
-            .opened
-            .saturating_sub(BEFORE_BLOCKS)
+        let from = (cell.opened.saturating_sub(BEFORE_BLOCKS))
             .max(cell.quiet_since)
             .max(history.oldest());
-        let trace = history.trace(from..now + 1, cell.column);
-        let (noise, settled_noise) = (
-            cell.state.noise(),
-            spread(&trace[trace.len().saturating_sub(SETTLED_BLOCKS)..]),
-        );
-        let sigma = noise.max(settled_noise).max(0.5);
-        let steps = weight_step::steps(&trace, sigma, history.block_s, DELTA_MIN_G);
-        let waited_s = (now - cell.opened) as f64 * history.block_s;
-        let imprecise = steps
-            .iter()
-            .any(|s| s.sigma > (0.06 * s.delta.abs()).max(1.5));
-        // What came may be a hand that rests and goes again.
-        let pressed = (steps.last()).is_some_and(|s| {
-            let since_s = (trace.len() - s.block) as f64 * history.block_s;
-            s.delta > 0.0 && since_s < weight_step::PRESS_S_MAX
-        });
-        if (imprecise || pressed) && waited_s < PRECISION_WAIT_S && !last {
-            cell.state.keep_active();
+        let trace = history.trace(from..now + 1, cell.place.column);
+        let noise = cell.state.noise();
+        let settled_noise = spread(&trace.grams[trace.len().saturating_sub(SETTLED_BLOCKS)..]);
+        let overdue = cell.state.is_overdue();
+        // What moves is no noise.
+        let sigma = if overdue {
+            noise
+        } else {
+            noise.max(settled_noise)
+        };
+        let sigma = sigma.max(0.5);
+        let movement = movement::read(&trace, sigma, DELTA_MIN_G);
+        if !last
+            && !overdue
+            && unclear(
+                &movement,
+                &trace,
+                (now - cell.opened) as f64 * history.block_s(),
+            )
+        {
             return;
         }
-        let mut tail = settled_tail(&trace, steps.last().map_or(0, |s| s.moved.1), sigma).to_vec();
-        tail.sort_by(f64::total_cmp);
-        let before = cell.state.level();
-        cell.state.settle(
-            weight_step::middle(&tail),
-            0.5 * noise + 0.5 * settled_noise,
-        );
-        cell.quiet_since = now + 1 - tail.len() as u64;
-        let pressed = || press(&trace, before, TOUCH_MIN_G.max(6.0 * sigma));
-        if steps.is_empty()
-            && let Some(block) = pressed()
-        {
-            self.pending.push(Pending {
-                cell: index,
-                opened: cell.opened,
-                peak: from + block as u64,
-                settled: now,
-                step: None,
-            });
+        let unsettled =
+            overdue && !last && (movement.unfinished || settled_noise > 4.0 * noise.max(0.8));
+        let until = if unsettled {
+            cut_at(&movement, cell.opened, from)
+        } else {
+            None
+        };
+        let kept = |m: &Move| until.is_none_or(|rest| m.moved.1 <= f64::from(rest.from));
+        let mut found = Vec::new();
+        for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
+            let kind = cell.kind(m, movement.moves.get(i + 1));
+            found.push(cell.pending(index, m, kind, from, now));
         }
-        for step in steps {
-            let peak = from + step.block as u64;
-            let moved = from + step.moved.0 as u64;
-            // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
-            let opened = cell.opened.max(moved.min(peak));
-            self.pending.push(Pending {
-                cell: index,
-                opened,
-                peak,
-                settled: now,
-                step: Some(step),
-            });
+        if found.is_empty()
+            && until.is_none()
+            && let Some(at) = press(&trace, cell.state.level(), TOUCH_MIN_G.max(6.0 * sigma))
+        {
+            found.push(cell.touch(index, from as f64 + f64::from(at), now));
+        }
+        self.pending.extend(cell.settle_loads(found));
+        let level = |r: &Rest| (r.level, from + u64::from(r.from));
+        match (unsettled, until) {
+            (true, Some(rest)) => {
+                cell.opened = from + u64::from(rest.to);
+                cell.quiet_since = from + u64::from(rest.from);
+                cell.state.stay_active((now - cell.opened) as usize);
+            }
+            (true, None) => {
+                cell.opened = now;
+                cell.quiet_since = now.saturating_sub(3);
+                cell.state.stay_active(1);
+            }
+            (false, _) => {
+                let latest = trace.grams.last().copied().unwrap_or(0.0);
+                let (level, since) = movement.rests.last().map_or((latest, now), level);
+                cell.state.settle(level, 0.5 * noise + 0.5 * settled_noise);
+                cell.quiet_since = since;
+            }
         }
     }
 
-    /// Puts pending steps together to changes, once no neighbour can add to them.
+    /// Puts pending moves together to changes, once no neighbour can add to them.
     fn put_together(&mut self, history: &History, now: u64, last: bool, out: &mut Vec<Change>) {
-        self.pending.sort_by_key(|p| (p.peak, p.cell));
-        let ready = |p: &Pending, cells: &[Cell]| {
-            let near = p.cell.saturating_sub(1)..(p.cell + 2).min(cells.len());
-            let waited_s = (now - p.settled) as f64 * history.block_s;
-            last || waited_s > NEIGHBOUR_WAIT_S
-                || cells[near]
-                    .iter()
-                    .all(|c| !c.state.is_active() || c.opened > p.settled)
-        };
         let mut first = 0;
         while first < self.pending.len() {
-            let members = self.together(first, history);
-            if !members
-                .iter()
-                .all(|&m| ready(&self.pending[m], &self.cells))
-            {
+            let members = self.related_to(first);
+            let ready = |m: &usize| self.is_ready(&self.pending[*m], history, now);
+            if !last && !members.iter().all(ready) {
                 first += 1;
                 continue;
             }
-            let change = self.change(&members, history, now);
-            let explained = self.explained_by_recent(&members, history);
-            self.remember(&members, now);
-            if !explained {
-                out.push(change);
+            let moves: Vec<Pending> = members.iter().map(|&m| self.pending[m].clone()).collect();
+            let unexplained: Vec<Pending> = (moves.iter())
+                .filter(|p| {
+                    p.kind == Kind::Touch || !self.recent.iter().any(|r| combine::is_leak(p, *r))
+                })
+                .cloned()
+                .collect();
+            for joined in combine::join(&unexplained, |cell| &self.cells[cell].place.units) {
+                let parts = self.one_by_one(joined, history);
+                out.extend(parts.iter().map(|part| self.change(part, history, now)));
             }
+            self.recent
+                .retain(|r| now as f64 - r.1 < History::BLOCKS as f64);
+            self.recent
+                .extend(moves.iter().map(|p| (p.cell, p.at, p.took, p.delta)));
             let mut index = 0;
             self.pending.retain(|_| {
                 index += 1;
                 !members.contains(&(index - 1))
             });
+            first = 0;
         }
     }
 
-    /// The pending steps that belong to the same change as `first`, `first` among them, in order of time.
-    fn together(&self, first: usize, history: &History) -> Vec<usize> {
+    /// The pending moves that have to be looked at together with this one, itself among them.
+    fn related_to(&self, first: usize) -> Vec<usize> {
         let mut members = vec![first];
-        let mut grown = true;
-        while grown {
-            grown = false;
-            for candidate in 0..self.pending.len() {
-                let p = &self.pending[candidate];
-                let joins = !members.contains(&candidate)
-                    && members.iter().any(|&m| {
-                        let q = &self.pending[m];
-                        p.cell.abs_diff(q.cell) == 1
-                            && p.peak.abs_diff(q.peak) as f64 * history.block_s <= TOGETHER_S
-                            && match (&p.step, &q.step) {
-                                (Some(a), Some(b)) => a.delta * b.delta > 0.0 || leaks(a.delta, b.delta),
-                                (None, _) | (_, None) => true,
-                            }
-                    })
-                    // A plate takes part in a change once.
-                    && members.iter().all(|&m| self.pending[m].cell != p.cell);
-                if joins {
-                    members.push(candidate);
-                    grown = true;
+        let mut looked_at = 0;
+        while let Some(&member) = members.get(looked_at) {
+            looked_at += 1;
+            for other in 0..self.pending.len() {
+                if !members.contains(&other)
+                    && combine::related(&self.pending[member], &self.pending[other])
+                {
+                    members.push(other);
                 }
             }
         }
@@ -344,143 +268,267 @@ impl ShelfSensor {
         members
     }
 
-    /// Whether these steps are leak of a larger one beside them that went out already.
-    fn explained_by_recent(&self, members: &[usize], history: &History) -> bool {
-        members
-            .iter()
-            .filter_map(|&m| Some((&self.pending[m], self.pending[m].step?)))
-            .all(|(p, step)| {
-                self.recent.iter().any(|&(cell, peak, delta)| {
-                    cell.abs_diff(p.cell) == 1
-                        && peak.abs_diff(p.peak) as f64 * history.block_s <= TOGETHER_S
-                        && step.delta.abs() < delta.abs()
-                        && leaks(step.delta, delta)
-                })
-            })
-            && members.iter().any(|&m| self.pending[m].step.is_some())
+    /// Whether neither the plate nor one beside it can add to what is known of this moment.
+    fn is_ready(&self, p: &Pending, history: &History, now: u64) -> bool {
+        let waited_s = (now - p.settled) as f64 * history.block_s();
+        let near = p.cell.saturating_sub(1)..(p.cell + 2).min(self.cells.len());
+        waited_s > NEIGHBOUR_WAIT_S
+            || (self.cells[near].iter()).all(|c| !c.state.is_active() || c.opened > p.settled)
     }
 
-    fn remember(&mut self, members: &[usize], now: u64) {
-        self.recent
-            .retain(|(_, peak, _)| now.saturating_sub(*peak) < History::BLOCKS);
-        let steps = members.iter().map(|&m| &self.pending[m]);
-        self.recent
-            .extend(steps.filter_map(|p| Some((p.cell, p.peak, p.step?.delta))));
-    }
-
-    fn change(&self, members: &[usize], history: &History, now: u64) -> Change {
-        let pending = || members.iter().map(|&m| &self.pending[m]);
-        let largest = (pending().filter_map(|p| Some((p, p.step?))))
-            .max_by(|a, b| a.1.delta.abs().total_cmp(&b.1.delta.abs()));
-        let opened = pending().map(|p| p.opened).min().unwrap_or(now);
-        let mut plates: Vec<PlateChange> = match largest {
-            None => pending()
-                .map(|p| self.plate_change(p.cell, 0.0, 1.0))
-                .collect(),
-            Some((_, main)) => pending()
-                .filter_map(|p| Some((p.cell, p.step?)))
-                .filter(|(_, s)| !leaks(s.delta, main.delta))
-                .map(|(cell, s)| self.plate_change(cell, s.delta, s.sigma))
-                .collect(),
+    /// Several units of a product that left one after another, faster than the plates come to rest in between: when
+    /// each of them left is when the sum of the plates crossed the middle between two whole numbers of units.
+    fn one_by_one(&self, joined: Joined, history: &History) -> Vec<Joined> {
+        let net: f64 = joined.cells.iter().map(|c| c.1).sum();
+        let sigma = joined.cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
+        let of = |c: &(usize, f64, f64)| &self.cells[c.0].place;
+        let units: Vec<f64> = (joined.cells.iter())
+            .flat_map(|c| of(c).units.clone())
+            .collect();
+        let number = if joined.kind == Kind::Item && joined.half * 2.0 < APART_BLOCKS_MAX {
+            combine::quantity(&units, net, sigma)
+        } else {
+            1
         };
-        if let Some((p, main)) = largest {
-            self.add_unnoticed(p, main, history, now, &mut plates);
+        let traces: Vec<Trace> = (joined.cells.iter())
+            .map(|c| {
+                history.trace(
+                    joined.opened.saturating_sub(6)..history.count(),
+                    of(c).column,
+                )
+            })
+            .collect();
+        // Blocks without a value on one of the plates say nothing about the sum.
+        let whole = traces
+            .iter()
+            .all(|t| t.len() == traces[0].len() && t.len() > 12);
+        if number < 2 || !whole || history.oldest() + 6 > joined.opened {
+            return vec![joined];
         }
-        plates.sort_by_key(|p| p.plate);
-        Change {
-            start: start_of(history, opened),
-            peak: history.time(largest.map_or(self.pending[members[0]].peak, |(p, _)| p.peak)),
-            // Not when the last plate settled: neighbours were waited for, and promises were made meanwhile.
-            end: history.time(now),
-            kind: match largest {
-                None => ChangeKind::Touch,
-                Some((_, main)) if main.delta < 0.0 => ChangeKind::Take,
-                Some(_) => ChangeKind::Put,
-            },
-            plates,
+        let base: Vec<f64> = traces.iter().map(|t| median(&t.grams[..6])).collect();
+        let sum = |i: usize| {
+            traces
+                .iter()
+                .zip(&base)
+                .map(|(t, b)| t.grams[i] - b)
+                .sum::<f64>()
+        };
+        let share = |i: usize| sum(i) / net;
+        let crossings: Vec<f64> = (0..number)
+            .filter_map(|k| {
+                let level = (f64::from(k) + 0.5) / f64::from(number);
+                let i = (5..traces[0].len()).find(|&i| share(i) >= level)?;
+                let part = (level - share(i - 1)) / (share(i) - share(i - 1));
+                Some((i - 1) as f64 + part.clamp(0.0, 1.0))
+            })
+            .collect();
+        let mut cuts: Vec<usize> = vec![0];
+        cuts.extend(
+            (1..crossings.len()).filter(|&k| crossings[k] - crossings[k - 1] > APART_BLOCKS),
+        );
+        if cuts.len() < 2 || crossings.len() < number as usize {
+            return vec![joined];
         }
-    }
-
-    /// A neighbour that carried a part of the item may have changed by less than its own detection asks for.
-    fn add_unnoticed(
-        &self,
-        p: &Pending,
-        main: Step,
-        history: &History,
-        now: u64,
-        plates: &mut Vec<PlateChange>,
-    ) {
-        for cell in [p.cell.wrapping_sub(1), p.cell + 1] {
-            let Some(neighbour) = self.cells.get(cell) else {
-                continue;
+        cuts.push(crossings.len());
+        let begin = joined.opened as f64 - 6.0;
+        // Grams of each plate that had gone before unit `k`, scaled to whole units.
+        let gone = |k: usize| -> Vec<f64> {
+            if k == 0 {
+                return vec![0.0; traces.len()];
+            }
+            if k == crossings.len() {
+                return joined.cells.iter().map(|c| c.1).collect();
+            }
+            let between = ((crossings[k - 1] + crossings[k]) / 2.0).round() as usize;
+            let wanted = net * k as f64 / f64::from(number);
+            let scale = wanted / sum(between);
+            let scale = if (0.5..2.0).contains(&scale) {
+                scale
+            } else {
+                1.0
             };
-            if neighbour.state.is_active()
-                || plates.iter().any(|c| c.plate == neighbour.plate)
-                || neighbour.plate.abs_diff(self.cells[p.cell].plate) != 1
-                || self.pending.iter().any(|q| q.cell == cell)
-                || neighbour.quiet_since > p.peak
-            {
-                continue;
-            }
-            let start = p.opened.min(p.peak);
-            let before = history.median(
-                start.saturating_sub(14)..start.saturating_sub(2),
-                neighbour.column,
-            );
-            let after = history.median((p.peak + 6).min(now)..now + 1, neighbour.column);
-            let (delta, sigma) = (after - before, neighbour.state.noise() * 0.8 + 0.3);
-            if delta * main.delta > 0.0 && delta.abs() > 4.0 * sigma && !leaks(delta, main.delta) {
-                plates.push(self.plate_change(cell, delta, sigma));
-            }
+            let levels = traces.iter().zip(&base);
+            levels
+                .map(|(t, b)| scale * (t.grams[between] - b))
+                .collect()
+        };
+        (cuts.windows(2))
+            .map(|cut| {
+                let (from, to) = (gone(cut[0]), gone(cut[1]));
+                let cells = joined.cells.iter().enumerate();
+                let cells: Vec<(usize, f64, f64)> = cells
+                    .map(|(i, c)| (c.0, to[i] - from[i], c.2.max(0.01 * net.abs())))
+                    .filter(|c| c.1 * net > 0.0 && c.1.abs() >= DELTA_MIN_G)
+                    .collect();
+                Joined {
+                    cells,
+                    at: begin + (crossings[cut[0]] + crossings[cut[1] - 1]) / 2.0,
+                    half: (crossings[cut[1] - 1] - crossings[cut[0]]) / 2.0,
+                    ..joined.clone()
+                }
+            })
+            .collect()
+    }
+
+    fn change(&self, joined: &Joined, history: &History, now: u64) -> Change {
+        let net: f64 = joined.cells.iter().map(|c| c.1).sum();
+        let start = start_of(history, joined.opened);
+        let at = history.moment(joined.at);
+        let peak = at.max(start);
+        let half_s =
+            (joined.half.max(joined.unseen / 2.0) * history.block_s()).max(peak.seconds_since(at));
+        let touch = joined.kind == Kind::Touch;
+        Change {
+            start,
+            peak,
+            // A lift of a fifth of a second is nothing unusual.
+            peak_error_s: if half_s > 0.1 && !touch { half_s } else { 0.0 },
+            // Not when the last plate settled: neighbours were waited for, and promises were made meanwhile.
+            end: history.time(now).max(peak),
+            kind: match joined.kind {
+                Kind::Touch => ChangeKind::Touch,
+                Kind::Foreign => ChangeKind::Foreign,
+                Kind::Item if joined.unseen > UNSEEN_BLOCKS_MAX => ChangeKind::Unsure,
+                Kind::Item if net < 0.0 => ChangeKind::Take,
+                Kind::Item => ChangeKind::Put,
+            },
+            plates: (joined.cells.iter())
+                .map(|&(cell, delta, sigma)| PlateChange {
+                    plate: self.cells[cell].place.plate,
+                    delta_mg: Milligrams::from_grams(if touch { 0.0 } else { delta }),
+                    sigma_mg: Milligrams::from_grams(if touch { 1.0 } else { sigma.max(0.2) }),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Cell {
+    fn pending(&mut self, cell: usize, m: &Move, kind: Kind, from: u64, now: u64) -> Pending {
+        // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
+        let begun = from + m.moved.0 as u64;
+        if kind == Kind::Foreign {
+            self.load += m.delta;
+        }
+        if self.load.abs() < LOAD_LEFT.0 {
+            self.load = 0.0;
+        }
+        Pending {
+            cell,
+            opened: begun.max(self.opened),
+            at: from as f64 + m.at,
+            took: m.took,
+            unseen: m.unseen,
+            settled: now,
+            kind,
+            delta: m.delta,
+            sigma: m.sigma,
         }
     }
 
-    fn plate_change(&self, cell: usize, delta: f64, sigma: f64) -> PlateChange {
-        PlateChange {
-            plate: self.cells[cell].plate,
-            delta_mg: Milligrams::from_grams(delta),
-            sigma_mg: Milligrams::from_grams(sigma.max(0.2)),
+    /// Whether a move can be an item. A hand that leans on a plate comes slowly or does not keep still; it has left
+    /// when the weight is back where it was but for what was taken meanwhile.
+    fn kind(&self, m: &Move, next: Option<&Move>) -> Kind {
+        let left = (self.load + m.delta).abs();
+        let small = LOAD_LEFT.0.max(LOAD_LEFT.1 * self.load.abs());
+        let lifted = self.load * m.delta < 0.0;
+        let slow = m.took > PUT_BLOCKS_MAX;
+        let leaves = lifted && (left <= small || (slow && m.delta.abs() < self.load.abs()));
+        // A press before a slow lift is over when the lift begins.
+        let press = next.is_some_and(|n| {
+            n.delta < -0.7 * m.delta && n.moved.0 - m.moved.1 < combine::PRESS && !slow
+        });
+        let fits = m.steady_after && combine::fits(&self.place.units, m.delta, m.sigma);
+        let comes = m.delta > 0.0 && ((slow && !fits) || (!m.steady_after && !press));
+        if leaves || comes || m.took > LIFT_BLOCKS_MAX || (slow && !m.steady_after) {
+            Kind::Foreign
+        } else {
+            Kind::Item
         }
+    }
+
+    fn touch(&self, cell: usize, at: f64, now: u64) -> Pending {
+        Pending {
+            cell,
+            opened: self.opened,
+            at,
+            took: 0.0,
+            unseen: 0.0,
+            settled: now,
+            kind: Kind::Touch,
+            delta: 0.0,
+            sigma: 1.0,
+        }
+    }
+
+    /// What leaned on the plate within one trace is one change, and a touch if nothing is left of it.
+    fn settle_loads(&self, found: Vec<Pending>) -> Vec<Pending> {
+        let (loads, mut out): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|p| p.kind == Kind::Foreign);
+        let sum: f64 = loads.iter().map(|p| p.delta).sum();
+        let most = |a: &&Pending, b: &&Pending| a.delta.abs().total_cmp(&b.delta.abs());
+        if let Some(largest) = loads.iter().max_by(most) {
+            let small = LOAD_LEFT.0.max(LOAD_LEFT.1 * largest.delta.abs());
+            let opened = loads
+                .iter()
+                .map(|p| p.opened)
+                .min()
+                .unwrap_or(largest.opened);
+            let touch = sum.abs() < small;
+            out.push(Pending {
+                opened,
+                kind: if touch { Kind::Touch } else { Kind::Foreign },
+                delta: if touch { 0.0 } else { sum },
+                sigma: loads.iter().map(|p| p.sigma).fold(0.0, f64::max),
+                ..largest.clone()
+            });
+        }
+        out
     }
 }
 
-/// Whether the smaller of two simultaneous steps on neighbouring plates is leak of the larger.
-fn leaks(a: f64, b: f64) -> bool {
-    let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
-    small.abs() < LEAK_SHARE * large.abs()
+/// Whether waiting tells more: of a level that was measured too shortly, of what came and may go again, or of a move
+/// that is still under way.
+fn unclear(movement: &Movement, trace: &Trace, waited_s: f64) -> bool {
+    if movement.unfinished {
+        return true;
+    }
+    let imprecise = (movement.moves.iter()).any(|m| m.sigma > (0.06 * m.delta.abs()).max(1.5));
+    let end = f64::from(trace.at.last().copied().unwrap_or(0));
+    let (came, leans) = movement.moves.last().map_or((false, false), |m| {
+        let came = m.delta > 0.0 && end - m.at < combine::PRESS;
+        let leans = m.delta > 0.0 && m.took > combine::LEANING.0 && end - m.at < combine::LEANING.1;
+        (came, leans)
+    });
+    leans || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
 }
 
-/// The last blocks of a trace, which have settled, with up to as many before them that lie on the same level. A press
-/// just before them is left out: it would pull the level off, and the plate would open again at once.
-fn settled_tail(trace: &[f64], from: usize, sigma: f64) -> &[f64] {
-    let last = from.max(trace.len().saturating_sub(SETTLED_BLOCKS));
-    let last = last.min(trace.len().saturating_sub(1));
-    let mut settled = trace[last..].to_vec();
-    settled.sort_by(f64::total_cmp);
-    let level = weight_step::middle(&settled);
-    let alike = (trace[from.min(last)..last].iter().rev())
-        .take(SETTLED_BLOCKS)
-        .take_while(|v| (*v - level).abs() <= 4.0 * sigma)
-        .count();
-    &trace[last - alike..]
+/// The last rest of a trace that it can be cut at: what follows is still under way.
+fn cut_at(movement: &Movement, opened: u64, from: u64) -> Option<Rest> {
+    (movement.rests.iter().rev().copied())
+        .find(|r| r.values >= REST_VALUES && from + u64::from(r.to) > opened)
 }
 
-/// The block at which a trace was furthest from its level, if a hand pressed there: further than `grams_min`, and more
-/// than half as far in the same direction for some blocks. A footstep shakes a plate both ways, and for less long.
-fn press(trace: &[f64], level: f64, grams_min: f64) -> Option<usize> {
+/// The position at which a trace was furthest from its level, if a hand pressed there: further than `grams_min`, and
+/// more than half as far in the same direction for some blocks. A footstep shakes a plate both ways, and for less long.
+fn press(trace: &Trace, level: f64, grams_min: f64) -> Option<u32> {
     const PRESSED_BLOCKS_MIN: usize = 3;
-    let off = |i: usize| trace[i] - level;
+    let off = |i: usize| trace.grams[i] - level;
     let furthest = (0..trace.len()).max_by(|&a, &b| off(a).abs().total_cmp(&off(b).abs()))?;
     let peak = off(furthest);
     let pressed = |&i: &usize| off(i) * peak.signum() > peak.abs() / 2.0;
     let after = (furthest..trace.len()).take_while(pressed).count();
     let before = (0..furthest).rev().take_while(pressed).count();
-    (peak.abs() > grams_min && before + after >= PRESSED_BLOCKS_MIN).then_some(furthest)
+    (peak.abs() > grams_min && before + after >= PRESSED_BLOCKS_MIN).then(|| trace.at[furthest])
 }
 
 /// A change begins a little before it can be noticed, and at most [`NOTICE_S`] before: that much a node's promises
-/// leave for it.
+/// leave for it. Of the time in which all samples were missing nothing was promised.
 fn start_of(history: &History, opened: u64) -> Timestamp {
+    let missing = history.missing_before(opened);
+    if missing > 0 {
+        return history.time(opened.saturating_sub(missing + 1));
+    }
     let earliest = history.time(opened).plus_seconds(-NOTICE_S);
     history.time(opened.saturating_sub(3)).max(earliest)
 }
@@ -489,8 +537,13 @@ fn start_of(history: &History, opened: u64) -> Timestamp {
 fn spread(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let median = weight_step::middle(&sorted);
-    let mut off: Vec<f64> = values.iter().map(|v| (v - median).abs()).collect();
-    off.sort_by(f64::total_cmp);
-    1.48 * weight_step::middle(&off)
+    let middle = movement::middle(&sorted);
+    let off: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
+    1.48 * median(&off)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    movement::middle(&sorted)
 }

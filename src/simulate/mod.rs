@@ -20,6 +20,7 @@ mod effect;
 mod extras;
 mod floor;
 mod hands;
+pub mod load;
 mod noise;
 mod random;
 mod scales;

@@ -110,6 +110,7 @@ fn observations() -> Vec<Stamped> {
         shelf: shelf(),
         start: at(10),
         peak: at(11),
+        peak_error_us: 0,
         end: at(12),
         kind: ChangeKind::Take,
         plates: vec![PlateChange {

@@ -100,6 +100,7 @@ fn sample_shelf(shelf: ShelfId, some: impl Fn(usize) -> usize) -> Observation {
         shelf,
         start: Timestamp(1),
         peak: Timestamp(2),
+        peak_error_us: some(600_000) as u64,
         end: Timestamp(3),
         kind: ChangeKind::Take,
         plates: vec![plate; some(64)],
@@ -192,18 +193,19 @@ fn shelf() -> impl Strategy<Value = Observation> {
     (
         shelf_id(),
         span(),
-        time(),
+        (time(), 0..=9_007_199_254_740_991_u64),
         kind,
         vec(plate, 0..=64),
         likelihoods,
         evidence,
     )
         .prop_map(
-            |(shelf, (start, end), peak, kind, plates, likelihoods, evidence)| {
+            |(shelf, (start, end), (peak, peak_error_us), kind, plates, likelihoods, evidence)| {
                 Observation::Shelf(ShelfObservation {
                     shelf,
                     start,
                     peak,
+                    peak_error_us,
                     end,
                     kind,
                     plates,

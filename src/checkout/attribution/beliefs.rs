@@ -11,70 +11,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidates::{Candidate, Near, Scene, Source};
+use super::candidates::{Candidate, Near, Scene};
+use super::cluster::{Cluster, Explained, UNLIKELY_MILLI, Undecided, WORLDS_MAX, normalise};
+use super::consequences::{done, follow, forget_reaches, purpose, undo};
 use super::reach::Place;
 use super::weights::Weights;
 use super::world::{Choice, Holding, Lying, Part, World};
 use crate::checkout::decision::{Reached, SureLine};
 use crate::checkout::session::SessionId;
-use crate::observation::{ChangeKind, Item, PlateChange, ShelfObservation, Stamp};
+use crate::observation::{ChangeKind, Item, ShelfObservation, Stamp};
 use crate::sensing::item_match::total;
 use crate::store::{Definition, PlateId, ProductId, ShelfId};
-use crate::units::{Milligrams, Timestamp};
+use crate::units::Milligrams;
 
-/// Worlds of a cluster: the likeliest are kept.
-pub const WORLDS_MAX: usize = 96;
 /// Undecided changes of a cluster: beyond it the oldest is given up to its likeliest explanation.
 pub const CHANGES_MAX: usize = 12;
-/// Explanations of a change that are given out.
-pub const EXPLAINED_MAX: usize = 8;
 /// Bodies that are considered for a change.
 const NEAR_MAX: usize = 8;
-/// Worlds less likely than the best by this much are given up: natural log, in thousandths.
-const UNLIKELY_MILLI: i64 = 11_500;
 /// A body whose reach is worse than the best by this much is not considered, in thousandths.
 const FAR_MILLI: i64 = 14_000;
 /// Weight of an unseen taker, on the scale of reach (1 = a hand on the plates).
 pub const NOBODY: f64 = 0.001;
-/// How much likelier a change is somebody's whose reach has no other purpose yet; and whose reach has.
-const PURPOSE: (f64, f64) = (4.0, 0.4);
-/// Middles of reaches to about the same place within this time are the same reach, seconds.
-const SAME_REACH_S: f64 = 0.25;
-const SAME_PLACE_M: f64 = 0.25;
-/// A reach is remembered for this long, seconds.
-const REACH_KEPT_S: f64 = 5.0;
-/// Foreign things that are remembered on a shelf, and misplaced items; the oldest are forgotten first.
-const LYING_MAX: usize = 64;
-/// A foreign thing of less than this is none any more, grams.
-const FOREIGN_MIN_G: f64 = 4.0;
-
-/// One explanation of a change with its probability.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explained {
-    pub choice: Choice,
-    pub probability: f64,
-}
 
 /// What somebody has, as far as the worlds agree.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sure {
     pub lines: Vec<SureLine>,
     pub doubted: Vec<Item>,
-}
-
-/// A change that some worlds see differently.
-#[derive(Clone, Debug)]
-struct Undecided {
-    stamp: Stamp,
-    change: Arc<ShelfObservation>,
-}
-
-/// Bodies and shelves whose worlds hang together.
-#[derive(Clone, Debug, Default)]
-struct Cluster {
-    changes: Vec<Undecided>,
-    /// Never empty, likeliest first. All have the same bodies and shelves.
-    worlds: Vec<World>,
 }
 
 /// What the store believes.
@@ -376,107 +339,6 @@ impl Beliefs {
     }
 }
 
-impl Cluster {
-    fn bodies(&self) -> BTreeSet<SessionId> {
-        self.worlds
-            .iter()
-            .flat_map(|w| w.holdings.keys().cloned())
-            .collect()
-    }
-
-    /// Two clusters as one: every world with every other, the likeliest of them.
-    fn and(self, other: Cluster) -> Cluster {
-        let mut worlds = Vec::new();
-        for a in &self.worlds {
-            for b in &other.worlds {
-                let mut both = a.clone();
-                both.log_milli += b.log_milli;
-                both.holdings.extend(b.holdings.clone());
-                both.lying.extend(b.lying.clone());
-                both.choices.extend(b.choices.iter().cloned());
-                worlds.push(both);
-            }
-        }
-        normalise(&mut worlds);
-        Cluster {
-            changes: [self.changes, other.changes].concat(),
-            worlds,
-        }
-    }
-
-    /// What each undecided change can have been.
-    fn explained(&self) -> Vec<(Stamp, Vec<Explained>)> {
-        let weight = |w: &World| (w.log_milli as f64 / 1e3).exp();
-        let all: f64 = self.worlds.iter().map(weight).sum();
-        (self.changes.iter().enumerate())
-            .map(|(column, undecided)| {
-                let mut by_choice: BTreeMap<&Choice, f64> = BTreeMap::new();
-                for world in &self.worlds {
-                    *by_choice.entry(&world.choices[column]).or_default() += weight(world) / all;
-                }
-                let mut explained: Vec<Explained> = (by_choice.into_iter())
-                    .map(|(choice, probability)| Explained {
-                        choice: choice.clone(),
-                        probability,
-                    })
-                    .collect();
-                explained.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-                explained.truncate(EXPLAINED_MAX);
-                (undecided.stamp.clone(), explained)
-            })
-            .collect()
-    }
-
-    fn forget(&mut self, column: usize) {
-        self.changes.remove(column);
-        for world in &mut self.worlds {
-            world.choices.remove(column);
-        }
-    }
-
-    /// Takes the likeliest explanation of the oldest change for true if it is likely enough, and stops asking.
-    fn give_up_oldest(&mut self) {
-        let Some((_, explained)) = self.explained().into_iter().next() else {
-            return;
-        };
-        if let Some(first) = explained.first().filter(|e| e.probability > 0.9) {
-            self.worlds.retain(|w| *w.choices[0] == first.choice);
-        }
-        self.forget(0);
-        normalise(&mut self.worlds);
-    }
-
-    /// Worlds from which the same follows become one.
-    fn merge_equal(&mut self) {
-        let mut kept: Vec<World> = Vec::with_capacity(self.worlds.len());
-        for world in self.worlds.drain(..) {
-            let same = (kept.iter_mut()).find(|k| k.choices == world.choices && k.agrees(&world));
-            match same {
-                Some(same) => {
-                    let sum =
-                        (same.log_milli as f64 / 1e3).exp() + (world.log_milli as f64 / 1e3).exp();
-                    same.log_milli = (sum.ln() * 1e3).round() as i64;
-                }
-                None => kept.push(world),
-            }
-        }
-        normalise(&mut kept);
-        self.worlds = kept;
-    }
-}
-
-/// Sorts worlds by weight, gives up the unlikely ones, and gives the best the log 0.
-fn normalise(worlds: &mut Vec<World>) {
-    // Stable: equals keep their order, which follows from the order of events.
-    worlds.sort_by_key(|w| std::cmp::Reverse(w.log_milli));
-    let best = worlds.first().map_or(0, |w| w.log_milli);
-    worlds.retain(|w| best - w.log_milli < UNLIKELY_MILLI);
-    worlds.truncate(WORLDS_MAX);
-    for world in worlds {
-        world.log_milli -= best;
-    }
-}
-
 /// The bodies that can have done it, likeliest first, and whoever was not seen.
 fn considered(reached: &[Reached]) -> Vec<Near> {
     let known = reached.iter().filter(|r| r.session.is_some());
@@ -562,193 +424,4 @@ fn children(
             world
         })
         .collect()
-}
-
-fn forget_reaches(world: &mut World, now: Timestamp) {
-    for holding in world.holdings.values_mut() {
-        holding
-            .reaches
-            .retain(|(at, _)| now.seconds_since(*at).abs() < REACH_KEPT_S);
-    }
-}
-
-/// Log of how much likelier a part is because its body's reach had no purpose yet, or because it had.
-fn purpose(world: &World, part: &Part, place: Option<&Place>, reached: &[Reached]) -> f64 {
-    let Some((who, place)) = part.who.as_ref().zip(place) else {
-        return 0.0;
-    };
-    let Some(reach) = reached.iter().find(|r| r.session.as_ref() == Some(who)) else {
-        return 0.0;
-    };
-    let Some(middle) = reach.middle else {
-        return 0.0;
-    };
-    let served = world.holdings.get(who).is_some_and(|h| {
-        (h.reaches.iter()).any(|(at, there)| {
-            at.seconds_since(middle).abs() < SAME_REACH_S && there.beside(place) < SAME_PLACE_M
-        })
-    });
-    match served {
-        true => PURPOSE.1.ln(),
-        false => (PURPOSE.0 * (reach.log_milli as f64 / 1e3).min(0.0).exp()).ln_1p(),
-    }
-}
-
-/// Makes a world what it is after a change.
-fn follow(
-    scene: &Scene<'_>,
-    world: &mut World,
-    candidate: &Candidate,
-    place: Option<Place>,
-    reached: &[Reached],
-) {
-    let change = scene.change;
-    let lying = world.lying.entry(change.shelf).or_default();
-    let foreign = candidate.parts.iter().all(|p| p.items.is_empty());
-    let (grams, _) = total(&change.plates);
-    let leaves_again = match &candidate.source {
-        Source::Facing => {
-            if foreign && grams > 0.0 {
-                lying.push(came(change, None, 1.0));
-            }
-            false
-        }
-        Source::Lying(index) => {
-            lying.remove(*index);
-            false
-        }
-        Source::Leaving(indices) => {
-            let mut index = 0;
-            lying.retain(|_| {
-                index += 1;
-                !indices.contains(&(index - 1))
-            });
-            true
-        }
-        Source::Shifting(index) => {
-            lighten(&mut lying[*index], &change.plates);
-            if lying[*index].grams() < FOREIGN_MIN_G {
-                lying.remove(*index);
-            }
-            true
-        }
-    };
-    let excess = lying.len().saturating_sub(LYING_MAX);
-    lying.drain(..excess);
-    for part in &candidate.parts {
-        if candidate.source == Source::Facing || grams < 0.0 {
-            done(scene.definition, world, change, part);
-        }
-        let reach = reached
-            .iter()
-            .find(|r| r.session.is_some() && r.session == part.who);
-        let holding = part
-            .who
-            .as_ref()
-            .and_then(|who| world.holdings.get_mut(who));
-        if let (Some(holding), Some(middle), Some(place)) =
-            (holding, reach.and_then(|r| r.middle), place)
-        {
-            holding.reached(middle, place);
-        }
-    }
-    world.choices.push(Arc::new(Choice {
-        parts: candidate.parts.clone(),
-        leaves_again,
-    }));
-}
-
-/// What came, or a share of it, as it lies there.
-fn came(change: &ShelfObservation, product: Option<ProductId>, share: f64) -> Lying {
-    let plates = change.plates.iter().map(|p| PlateChange {
-        delta_mg: Milligrams((p.delta_mg.0 as f64 * share).round() as i64),
-        ..*p
-    });
-    Lying {
-        product,
-        plates: plates.collect(),
-    }
-}
-
-fn lighten(thing: &mut Lying, changes: &[PlateChange]) {
-    for change in changes {
-        match thing.plates.iter_mut().find(|p| p.plate == change.plate) {
-            Some(plate) => plate.delta_mg = plate.delta_mg + change.delta_mg,
-            None => thing.plates.push(*change),
-        }
-    }
-}
-
-/// What follows from a body's part in a change.
-fn done(definition: &Definition, world: &mut World, change: &ShelfObservation, part: &Part) {
-    let nominal = |id: &ProductId| {
-        let product = definition.catalogue.get(id.as_str());
-        product.map_or(0.0, |p| p.weight.grams())
-    };
-    let (grams, _) = total(&change.plates);
-    let holding = part
-        .who
-        .as_ref()
-        .and_then(|who| world.holdings.get_mut(who));
-    if grams < 0.0 {
-        // Of a change that several have made, each has what their items should weigh.
-        let mine: f64 = part
-            .items
-            .iter()
-            .map(|i| nominal(&i.product) * f64::from(i.quantity))
-            .sum();
-        let near_all = (grams.abs() - mine).abs() < 0.15 * mine;
-        if let Some(holding) = holding {
-            holding.take(
-                &part.items,
-                if near_all { grams.abs() } else { mine },
-                nominal,
-            );
-        }
-        return;
-    }
-    if let Some(holding) = holding {
-        holding.put_back(&part.items);
-    }
-    let units: u32 = part.items.iter().map(|i| i.quantity).sum();
-    let lying = world.lying.entry(change.shelf).or_default();
-    for item in &part.items {
-        let home = change.plates.iter().any(|c| {
-            let id = PlateId {
-                shelf: change.shelf,
-                plate: c.plate,
-            };
-            (definition.planogram.on_plate(id)).any(|f| f.product == item.product)
-        });
-        if !home {
-            let one = came(
-                change,
-                Some(item.product.clone()),
-                1.0 / f64::from(units.max(1)),
-            );
-            lying.extend(std::iter::repeat_n(one, item.quantity.min(16) as usize));
-        }
-    }
-}
-
-/// Takes back what had followed from a choice.
-fn undo(definition: &Definition, world: &mut World, change: &ShelfObservation, choice: &Choice) {
-    let (grams, _) = total(&change.plates);
-    for part in &choice.parts {
-        let Some(holding) = part
-            .who
-            .as_ref()
-            .and_then(|who| world.holdings.get_mut(who))
-        else {
-            continue;
-        };
-        if grams < 0.0 {
-            holding.put_back(&part.items);
-        } else {
-            holding.take(&part.items, grams, |id| {
-                let product = definition.catalogue.get(id.as_str());
-                product.map_or(0.0, |p| p.weight.grams())
-            });
-        }
-    }
 }

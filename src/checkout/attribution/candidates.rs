@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::weights::{Expected, Weights, log_normal};
-use super::world::{Holding, Lying, Part};
+use super::world::{Lying, Part};
 use crate::checkout::session::SessionId;
 use crate::observation::{Item, PlateChange, ShelfObservation};
 use crate::sensing::item_match::{QUANTITY_MAX, log_share, total};
@@ -13,14 +13,10 @@ use crate::store::{Definition, PlateId, Product, ProductId};
 
 /// Prior of a product whose facing is on the changed plates, beside them, elsewhere on the shelf.
 const ON_PLATES: f64 = 1.0;
-const BESIDE: f64 = 0.02;
+pub(super) const BESIDE: f64 = 0.02;
 const ON_SHELF: f64 = 0.002;
 /// Prior of taking a misplaced unit where it lies: one among those that belong there.
 const MISPLACED: f64 = 0.2;
-/// Prior of a put-back onto another facing than its own.
-const PUT_ELSEWHERE: f64 = 0.08;
-/// Prior of putting back something else than what was taken last.
-const NOT_IN_HAND: f64 = 0.4;
 /// Prior of something that is no product of ours, and the range of its mass, grams.
 const FOREIGN: (f64, f64) = (0.01, 2_000.0);
 /// Prior of a foreign thing leaving from where it lies, and of shifting its weight meanwhile.
@@ -29,11 +25,11 @@ const FOREIGN_SHIFTS: f64 = 0.05;
 /// Prior of each further unit in one change: geometric.
 const ANOTHER_UNIT: f64 = 0.25;
 /// Prior of each further product in one change.
-const ANOTHER_PRODUCT: f64 = 0.05;
+pub(super) const ANOTHER_PRODUCT: f64 = 0.05;
 /// Prior of a second body at work in the same change, given that it reaches there.
-const TOGETHER: f64 = 0.3;
+pub(super) const TOGETHER: f64 = 0.3;
 /// Bodies that are considered for taking part in a change together.
-const TOGETHER_MAX: usize = 3;
+pub(super) const TOGETHER_MAX: usize = 3;
 /// Products that one change can be of at most.
 const PRODUCTS_MAX: usize = 3;
 /// Less likely than the best by this much is left out, before it is known who: natural log.
@@ -84,9 +80,9 @@ pub enum Source {
 
 /// A set of items that can be all or a part of a change, and the changed plates that it accounts for, by index.
 #[derive(Clone, Debug)]
-struct Set {
-    log: f64,
-    items: Vec<(Item, Vec<usize>)>,
+pub(super) struct Set {
+    pub log: f64,
+    pub items: Vec<(Item, Vec<usize>)>,
 }
 
 impl<'a> Scene<'a> {
@@ -98,7 +94,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The plate, if the change is on one only: then its gain is known.
-    fn only_plate(&self, indices: &[usize]) -> Option<PlateId> {
+    pub(super) fn only_plate(&self, indices: &[usize]) -> Option<PlateId> {
         match indices {
             [index] => Some(self.plate(*index)),
             [] | [_, _, ..] => None,
@@ -109,22 +105,22 @@ impl<'a> Scene<'a> {
         indices.iter().map(|&i| self.change.plates[i]).collect()
     }
 
-    fn all(&self) -> Vec<usize> {
+    pub(super) fn all(&self) -> Vec<usize> {
         (0..self.change.plates.len()).collect()
     }
 
-    fn product(&self, id: &ProductId) -> Option<&'a Product> {
+    pub(super) fn product(&self, id: &ProductId) -> Option<&'a Product> {
         self.definition.catalogue.get(id.as_str())
     }
 
     /// Log of the density of weights that `expected` gives on these plates, shared in any way.
-    fn weighed(&self, indices: &[usize], expected: Expected) -> f64 {
+    pub(super) fn weighed(&self, indices: &[usize], expected: Expected) -> f64 {
         let (grams, sigma) = total(&self.part_of_change(indices));
         expected.log_density(grams, sigma) + log_share(grams, indices.len())
     }
 
     /// Log prior of a product by where its facings are and how much of the change was there.
-    fn location_log(&self, indices: &[usize], product: &ProductId) -> f64 {
+    pub(super) fn location_log(&self, indices: &[usize], product: &ProductId) -> f64 {
         let changes = self.part_of_change(indices);
         let all: f64 = changes.iter().map(|c| c.delta_mg.grams().abs()).sum();
         let weight: f64 = (changes.iter())
@@ -162,7 +158,7 @@ impl<'a> Scene<'a> {
     }
 
     /// What can have left the facings, whoever took it: the likeliest sets.
-    fn sets(&self) -> Vec<Set> {
+    pub(super) fn sets(&self) -> Vec<Set> {
         let mut sets = Vec::new();
         for product in self.products_of_shelf() {
             sets.extend((1..=QUANTITY_MAX).map(|n| self.set(&[(product, n, self.all())])));
@@ -434,99 +430,13 @@ impl<'a> Scene<'a> {
             source: Source::Facing,
         }
     }
-
-    /// Put-backs in a world: one or two of the products that somebody has; or anything, by staff.
-    pub fn puts(&self, holdings: &BTreeMap<SessionId, Holding>) -> Vec<Candidate> {
-        let mut out = Vec::new();
-        let empty = Holding::default();
-        let mut by_body: Vec<(&Near, Vec<(f64, Item, Expected)>)> = Vec::new();
-        for near in self.near {
-            let Some(who) = &near.who else { continue };
-            let holding = holdings.get(who).unwrap_or(&empty);
-            let options = self.put_options(holding);
-            for (prior, item, expected) in &options {
-                out.push(Candidate {
-                    log: prior + self.weighed(&self.all(), *expected) + near.reach,
-                    parts: vec![part(near, vec![item.clone()])],
-                    source: Source::Facing,
-                });
-            }
-            for (i, a) in options.iter().enumerate() {
-                for b in options[i + 1..]
-                    .iter()
-                    .filter(|b| b.1.product != a.1.product)
-                {
-                    let both = self.weighed(&self.all(), a.2.and(b.2));
-                    out.push(Candidate {
-                        log: a.0 + b.0 + both + ANOTHER_PRODUCT.ln() + near.reach,
-                        parts: vec![part(near, vec![a.1.clone(), b.1.clone()])],
-                        source: Source::Facing,
-                    });
-                }
-            }
-            if near.staff {
-                out.extend(self.sets().into_iter().map(|set| Candidate {
-                    log: set.log + near.reach,
-                    parts: vec![part(near, set.items.into_iter().map(|s| s.0).collect())],
-                    source: Source::Facing,
-                }));
-            } else if by_body.len() < TOGETHER_MAX {
-                by_body.push((near, options));
-            }
-        }
-        for (i, (a, mine)) in by_body.iter().enumerate() {
-            for (b, theirs) in &by_body[i + 1..] {
-                for x in mine {
-                    for y in theirs {
-                        let both = self.weighed(&self.all(), x.2.and(y.2));
-                        let log = x.0 + y.0 + both + TOGETHER.ln() + a.reach + b.reach;
-                        let (x, y) = (vec![x.1.clone()], vec![y.1.clone()]);
-                        out.push(together(log, part(a, x), part(b, y)));
-                    }
-                }
-            }
-        }
-        out.push(self.foreign());
-        out
-    }
-
-    /// What somebody can put back: log prior, the items, and what they weigh.
-    fn put_options(&self, holding: &Holding) -> Vec<(f64, Item, Expected)> {
-        let mut out = Vec::new();
-        for (id, held) in &holding.items {
-            let Some(product) = self.product(id) else {
-                continue;
-            };
-            let place = match self.is_home(id) {
-                true => 1.0_f64,
-                false if self.location_log(&self.all(), id) > BESIDE.ln() - 1e-9 => 0.5,
-                false => PUT_ELSEWHERE,
-            };
-            let in_hand = match holding.last_taken.as_ref() == Some(id) {
-                true => 1.0,
-                false => NOT_IN_HAND,
-            };
-            let unit = held.grams / f64::from(held.quantity.max(1));
-            for quantity in 1..=held.quantity.min(QUANTITY_MAX) {
-                let plate = self.only_plate(&self.all());
-                let expected = (self.weights).expected_again(product, quantity, unit, plate);
-                let item = Item {
-                    product: id.clone(),
-                    quantity,
-                };
-                let prior = place.ln() + in_hand.ln() + quantity_log(quantity);
-                out.push((prior, item, expected));
-            }
-        }
-        out
-    }
 }
 
-fn quantity_log(quantity: u32) -> f64 {
+pub(super) fn quantity_log(quantity: u32) -> f64 {
     (1.0 - ANOTHER_UNIT).ln() + f64::from(quantity.saturating_sub(1)) * ANOTHER_UNIT.ln()
 }
 
-fn part(near: &Near, items: Vec<Item>) -> Part {
+pub(super) fn part(near: &Near, items: Vec<Item>) -> Part {
     Part {
         who: near.who.clone(),
         items,
@@ -540,7 +450,7 @@ fn nobody() -> Part {
     }
 }
 
-fn together(log: f64, a: Part, b: Part) -> Candidate {
+pub(super) fn together(log: f64, a: Part, b: Part) -> Candidate {
     Candidate {
         log,
         parts: vec![a, b],

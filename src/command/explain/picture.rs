@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::played::{Change, Played};
-use super::story::{Story, items_text};
+use super::story::{Story, parts_text};
 use super::text;
 use super::traces::{self, Series, WINDOW_S};
 use crate::checkout::attribution::Place;
@@ -135,12 +135,8 @@ fn decided(story: &Story) -> String {
         .reason
         .as_ref()
         .map_or(String::new(), |r| format!(" ({r})"));
-    let (percent, what, who) = (
-        text::percent(o.probability_ppm),
-        items_text(&o.items),
-        text::who(o),
-    );
-    format!("{}{reason}: {what}, by {who}, {percent}", o.verdict)
+    let (percent, parts) = (text::percent(o.probability_ppm), parts_text(&o.parts));
+    format!("{}{reason}: {parts}, {percent}", o.verdict)
 }
 
 fn capitalised(word: &str) -> String {
@@ -190,12 +186,12 @@ fn distances(played: &Played<'_>, change: &Change, story: &Story) -> Vec<Line> {
     let Some(place) = Place::of(&played.definition, seen.shelf, &seen.plates) else {
         return Vec::new();
     };
-    let shoppers = story.near.iter().take(SERIES_MAX).enumerate();
-    shoppers
-        .flat_map(|(index, near)| {
-            let (hands, heads) = traces::distances(&played.tracks, &near.track, &place, seen.peak);
+    let tracks = story.near.iter().filter_map(|n| n.track.as_ref());
+    (tracks.take(SERIES_MAX).enumerate())
+        .flat_map(|(index, track)| {
+            let (hands, heads) = traces::distances(&played.tracks, track, &place, seen.peak);
             [("hand", hands, false), ("head", heads, true)].map(|(what, points, dashed)| Line {
-                label: format!("{}, {what}", shortened(near.track.as_str())),
+                label: format!("{}, {what}", shortened(track.as_str())),
                 colour: plot::colour(index),
                 dashed,
                 points,

@@ -123,6 +123,14 @@ impl<'a> Played<'a> {
         weights
     }
 
+    /// A change as it stood in the end.
+    pub fn finally<'c>(&'c self, change: &'c Change) -> &'c Attributed {
+        let revised = |decision: &'c Decision| revision_of(decision, &change.attributed.change);
+        (self.after(change).iter().rev())
+            .find_map(revised)
+            .unwrap_or(&change.attributed)
+    }
+
     /// The store as it was when it attributed that change.
     pub fn state_before(&self, change: &Change) -> State {
         let mut state = State::new(self.definition.clone());
@@ -141,6 +149,13 @@ impl<'a> Played<'a> {
 fn attributed(decision: &Decision) -> Option<&Attributed> {
     if let Decision::Attributed(attributed) = decision {
         return Some(attributed);
+    }
+    None
+}
+
+fn revision_of<'d>(decision: &'d Decision, change: &Stamp) -> Option<&'d Attributed> {
+    if let Decision::Revised(revised) = decision {
+        return (revised.change == *change).then_some(revised);
     }
     None
 }

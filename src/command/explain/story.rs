@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::later;
 use super::played::{Change, Played};
 use super::traces::{self, Level, Nearness};
-use crate::checkout::attribution::{self, Place};
-use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis};
-use crate::checkout::receipt::Receipt;
-use crate::checkout::session::SessionId;
+use crate::checkout::attribution::Place;
+use crate::checkout::decision::{Attributed, AttributionVerdict, Hypothesis};
+use crate::checkout::session::{Session, SessionId};
 use crate::observation::{ChangeKind, Item, TrackId};
-use crate::store::{PlateId, ShelfId};
+use crate::store::{PlateId, ProductId, ShelfId};
 use crate::units::{Milligrams, Timestamp};
 
 /// Shoppers that are named in an explanation, at most: those whose hands or heads were nearest.
 const NEAR_MAX: usize = 8;
 /// Who came no nearer than this to the plates was not near, metres.
 const NEAR_M: f64 = 2.5;
-/// Whose receipt is told of, besides the likeliest's: who did it with at least this probability, parts in a million.
-const DOUBTED_PPM: u32 = 50_000;
 
 /// A change in a line.
 #[derive(Clone, Debug, Serialize)]
@@ -37,19 +35,31 @@ pub struct Outline {
     pub verdict: &'static str,
     /// Why, unless it was accepted.
     pub reason: Option<String>,
-    /// The likeliest track (or session, where it has no track); `None`: nobody we know.
-    pub who: Option<String>,
-    /// What it was taken for; empty: no product of ours.
-    pub items: Vec<Named>,
+    /// The likeliest explanation: who did what of it.
+    pub parts: Vec<Taken>,
     /// The probability of that, parts in a million.
     pub probability_ppm: u32,
+    /// Whether later evidence changed what was decided first.
+    pub revised: bool,
+}
+
+/// Somebody's share in a change.
+#[derive(Clone, Debug, Serialize)]
+pub struct Taken {
+    /// The track, or the phone of who has none; `None`: nobody we know.
+    pub who: Option<String>,
+    /// Empty: no product of ours.
+    pub items: Vec<Named>,
 }
 
 /// All that can be said about a change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Story {
+    /// As it stood in the end.
     #[serde(flatten)]
     pub outline: Outline,
+    /// As it was decided first: what `candidates` and `near` are the reasons of.
+    pub at_first: Outline,
     /// How long after the time that was asked for, seconds; negative: before it.
     pub off_s: f64,
     /// When the plates began to move and were quiet again, seconds from the recording's start.
@@ -59,8 +69,7 @@ pub struct Story {
     pub plates_weighed: Vec<Weighed>,
     pub candidates: Vec<Candidate>,
     pub near: Vec<Near>,
-    /// Log of the reach that an unseen taker is given, and the probability that it was one.
-    pub nobody_log_reach: f64,
+    /// The probability that nobody we know did it, parts in a million.
     pub nobody_ppm: u32,
     /// What became of it, in the order of events.
     pub later: Vec<String>,
@@ -101,22 +110,31 @@ pub struct Candidate {
     pub posterior_ppm: u32,
 }
 
-/// A shopper who was near.
+/// A body that was near.
 #[derive(Clone, Debug, Serialize)]
 pub struct Near {
-    pub session: SessionId,
-    pub track: TrackId,
+    /// `None`: a body without a session.
+    pub session: Option<SessionId>,
+    pub track: Option<TrackId>,
+    pub staff: bool,
     #[serde(flatten)]
     pub distance: Nearness,
-    /// Log of how well hands, or else the head, explain the change; `None`: not seen there and then, or not inside.
-    pub log_reach: Option<f64>,
-    /// Parts in a million.
+    /// How well its movement explains the change, as it was weighed then: natural log, in thousandths. `None`: too
+    /// badly to be weighed.
+    pub log_reach_milli: Option<i64>,
+    /// The middle of the time for which a hand was near, seconds after the moment of the change.
+    pub dwell_after_s: Option<f64>,
+    /// That it took part, parts in a million; 0 for a body without a session.
     pub probability_ppm: u32,
 }
 
-/// A change in a line.
+/// A change in a line, as it stood in the end.
 pub fn outline(played: &Played<'_>, change: &Change) -> Outline {
-    let (attributed, seen) = (&change.attributed, &change.observation);
+    outline_of(played, change, played.finally(change))
+}
+
+fn outline_of(played: &Played<'_>, change: &Change, attributed: &Attributed) -> Outline {
+    let seen = &change.observation;
     let first = attributed.hypotheses.first();
     let (verdict, reason) = match &attributed.verdict {
         AttributionVerdict::Accepted => ("accepted", None),
@@ -132,30 +150,41 @@ pub fn outline(played: &Played<'_>, change: &Change) -> Outline {
         delta_mg: seen.delta(),
         verdict,
         reason,
-        who: first
-            .and_then(|h| h.session.as_ref())
-            .map(|id| played.name_of(id)),
-        items: first.map_or_else(Vec::new, |h| named(played, &h.items)),
+        parts: first.map_or_else(Vec::new, |h| parts(played, h)),
         probability_ppm: first.map_or(0, |h| h.probability_ppm),
+        revised: !std::ptr::eq(played.finally(change), &change.attributed),
     }
+}
+
+/// Everybody's share in an explanation.
+pub fn parts(played: &Played<'_>, hypothesis: &Hypothesis) -> Vec<Taken> {
+    (hypothesis.shares())
+        .map(|(session, items)| Taken {
+            who: session.map(|id| played.name_of(id)),
+            items: named(played, items),
+        })
+        .collect()
 }
 
 /// All that can be said about a change; `asked` is the time that it was looked for at.
 pub fn tell(played: &Played<'_>, change: &Change, asked: Timestamp) -> Story {
     let seen = &change.observation;
-    let by_who = shares(&change.attributed, |h| h.session.clone());
+    let near = near(played, change);
+    let nobody = (change.attributed.hypotheses.iter())
+        .filter(|h| h.shares().all(|(session, _)| session.is_none()))
+        .map(|h| h.probability_ppm);
     Story {
         outline: outline(played, change),
+        at_first: outline_of(played, change, &change.attributed),
         off_s: seen.peak.seconds_since(asked),
         start_s: played.since_start(seen.start),
         end_s: played.since_start(seen.end),
         sigma_mg: seen.sigma(),
         plates_weighed: weighed(played, change),
         candidates: candidates(played, change),
-        near: near(played, change, &by_who),
-        nobody_log_reach: attribution::NOBODY.ln(),
-        nobody_ppm: by_who.get(&None).copied().unwrap_or(0),
-        later: later(played, change),
+        near,
+        nobody_ppm: nobody.sum(),
+        later: later::tell(played, change),
     }
 }
 
@@ -185,18 +214,12 @@ fn weighed(played: &Played<'_>, change: &Change) -> Vec<Weighed> {
         .collect()
 }
 
-/// Probability by some part of the hypotheses, parts in a million.
-fn shares<K: Ord>(attributed: &Attributed, part: impl Fn(&Hypothesis) -> K) -> BTreeMap<K, u32> {
-    let mut shares = BTreeMap::new();
-    for hypothesis in &attributed.hypotheses {
-        *shares.entry(part(hypothesis)).or_default() += hypothesis.probability_ppm;
-    }
-    shares
-}
-
 /// What it can have been: what the node said, and what the store thought of besides. Most probable first.
 fn candidates(played: &Played<'_>, change: &Change) -> Vec<Candidate> {
-    let mut posterior = shares(&change.attributed, |h| h.items.clone());
+    let mut posterior: BTreeMap<Vec<Item>, u32> = BTreeMap::new();
+    for hypothesis in &change.attributed.hypotheses {
+        *posterior.entry(all_items(hypothesis)).or_default() += hypothesis.probability_ppm;
+    }
     let mut found: Vec<(Vec<Item>, Option<i64>, u32)> = (change.observation.likelihoods.iter())
         .map(|l| {
             let ppm = posterior.remove(&l.items).unwrap_or(0);
@@ -222,36 +245,73 @@ fn candidates(played: &Played<'_>, change: &Change) -> Vec<Candidate> {
         .collect()
 }
 
-/// The shoppers inside who came near the plates within [`traces::WINDOW_S`], the most probable first.
-fn near(
-    played: &Played<'_>,
-    change: &Change,
-    by_who: &BTreeMap<Option<SessionId>, u32>,
-) -> Vec<Near> {
+/// The items of an explanation, whoever has them, by product.
+fn all_items(hypothesis: &Hypothesis) -> Vec<Item> {
+    let mut sum: BTreeMap<&ProductId, u32> = BTreeMap::new();
+    for item in hypothesis.shares().flat_map(|(_, items)| items) {
+        *sum.entry(&item.product).or_default() += item.quantity;
+    }
+    (sum.into_iter())
+        .map(|(product, quantity)| Item {
+            product: product.clone(),
+            quantity,
+        })
+        .collect()
+}
+
+/// The bodies that bore on the change, and the shoppers who came near within [`traces::WINDOW_S`]; the most probable
+/// first.
+fn near(played: &Played<'_>, change: &Change) -> Vec<Near> {
     let seen = &change.observation;
     let Some(place) = Place::of(&played.definition, seen.shelf, &seen.plates) else {
         return Vec::new();
     };
     let state = played.state_before(change);
-    let mut near: Vec<Near> = (state.sessions.values())
-        .filter_map(|session| {
-            let track = session.track.clone()?;
-            let distance = traces::nearness(&played.tracks, &track, &place, seen.peak);
-            let ppm = by_who.get(&Some(session.id.clone())).copied().unwrap_or(0);
-            (distance.is_within(NEAR_M) || ppm > 0).then(|| Near {
-                session: session.id.clone(),
-                track,
-                distance,
-                log_reach: (change.attributed.reached.iter())
-                    .find(|r| r.session.as_ref() == Some(&session.id))
-                    .map(|r| r.log_milli as f64 / 1e3),
-                probability_ppm: ppm,
-            })
+    let (weighed, hypotheses) = (&change.attributed.reached, &change.attributed.hypotheses);
+    let shopper = |session: &Session| {
+        let track = session.track.clone()?;
+        let distance = traces::nearness(&played.tracks, &track, &place, seen.peak);
+        let who = Some(&session.id);
+        let reached = weighed.iter().find(|r| r.session.as_ref() == who);
+        let took_part = |h: &&Hypothesis| h.shares().any(|(session, _)| session == who);
+        let probability_ppm = hypotheses
+            .iter()
+            .filter(took_part)
+            .map(|h| h.probability_ppm)
+            .sum();
+        (reached.is_some() || distance.is_within(NEAR_M)).then(|| Near {
+            session: who.cloned(),
+            track: Some(track),
+            staff: reached.is_some_and(|r| r.staff),
+            distance,
+            log_reach_milli: reached.map(|r| r.log_milli),
+            dwell_after_s: reached.and_then(|r| Some(r.middle?.seconds_since(seen.peak))),
+            probability_ppm,
         })
-        .collect();
+    };
+    let metres = |mm: Option<i64>| mm.map(|mm| mm as f64 / 1e3);
+    let strangers = weighed
+        .iter()
+        .filter(|r| r.session.is_none())
+        .map(|r| Near {
+            session: None,
+            track: None,
+            staff: r.staff,
+            distance: Nearness {
+                hand_m: metres(r.hand_mm),
+                head_m: metres(r.head_mm),
+                ..Nearness::default()
+            },
+            log_reach_milli: Some(r.log_milli),
+            dwell_after_s: r.middle.map(|at| at.seconds_since(seen.peak)),
+            probability_ppm: 0,
+        });
+    let shoppers = state.sessions.values().filter_map(shopper);
+    let mut near: Vec<Near> = shoppers.chain(strangers).collect();
     near.sort_by(|a, b| {
         let nearest = |n: &Near| n.distance.nearest_m().unwrap_or(f64::INFINITY);
-        (b.probability_ppm.cmp(&a.probability_ppm))
+        (b.probability_ppm, b.log_reach_milli)
+            .cmp(&(a.probability_ppm, a.log_reach_milli))
             .then(nearest(a).total_cmp(&nearest(b)))
             .then_with(|| a.track.cmp(&b.track))
     });
@@ -259,136 +319,7 @@ fn near(
     near
 }
 
-/// What became of a change, a sentence each.
-fn later(played: &Played<'_>, change: &Change) -> Vec<String> {
-    let attributed = &change.attributed;
-    let (session, items) = attributed.hypotheses.first().map_or((None, &[][..]), |h| {
-        (h.session.as_ref(), h.items.as_slice())
-    });
-    let involved = |id: &SessionId| {
-        let doubted =
-            |h: &Hypothesis| h.session.as_ref() == Some(id) && h.probability_ppm >= DOUBTED_PPM;
-        session == Some(id) || attributed.hypotheses.iter().any(doubted)
-    };
-    let same =
-        |others: &[Item]| (others.iter()).any(|o| items.iter().any(|i| i.product == o.product));
-    let is_ours = |review| matches!(&attributed.verdict, AttributionVerdict::Review { review: ours, .. } if ours == review);
-    let accepted = attributed.verdict == AttributionVerdict::Accepted;
-    let mut later = Vec::new();
-    for decision in played.after(change) {
-        let said = match decision {
-            Decision::Attributed(put)
-                if accepted
-                    && attributed.kind == ChangeKind::Take
-                    && put.kind == ChangeKind::Put
-                    && put.verdict == AttributionVerdict::Accepted =>
-            {
-                (put.hypotheses.first())
-                    .filter(|h| h.session.as_ref() == session && same(&h.items))
-                    .map(|h| {
-                        let (what, t_s) = (
-                            items_text(&named(played, &h.items)),
-                            played.since_start(put.at),
-                        );
-                        format!("at {t_s:.2} s the same shopper put back {what}")
-                    })
-            }
-            Decision::Revised(anew) if anew.change == attributed.change => {
-                let best = anew.hypotheses.first();
-                best.map(|h| {
-                    let who = h
-                        .session
-                        .as_ref()
-                        .map_or("nobody".to_owned(), |id| played.name_of(id));
-                    let what = items_text(&named(played, &h.items));
-                    let percent = f64::from(h.probability_ppm) / 1e4;
-                    let verdict = match &anew.verdict {
-                        AttributionVerdict::Accepted => "accepted",
-                        AttributionVerdict::Review { .. } => "in review",
-                        AttributionVerdict::Nothing { .. } => "nothing to charge",
-                    };
-                    format!("later evidence made it {what}, {who}, {percent:.1} %: {verdict}")
-                })
-            }
-            Decision::ReviewClosed {
-                review,
-                at,
-                by,
-                session,
-                items,
-            } if is_ours(review) => {
-                let who = session
-                    .as_ref()
-                    .map_or("nobody".to_owned(), |id| played.name_of(id));
-                let what = if items.is_empty() {
-                    "nothing is charged".to_owned()
-                } else {
-                    format!("{who} has {}", items_text(&named(played, items)))
-                };
-                let t_s = played.since_start(*at);
-                Some(format!("at {t_s:.2} s {by} closed the review: {what}"))
-            }
-            Decision::LinesDropped {
-                session: from,
-                at,
-                items: dropped,
-                reason,
-            } if session == Some(from) && same(dropped) => {
-                let (what, t_s) = (items_text(&named(played, dropped)), played.since_start(*at));
-                Some(format!(
-                    "at {t_s:.2} s {what} was dropped from the cart: {reason}"
-                ))
-            }
-            Decision::ReceiptIssued { receipt }
-                if involved(&receipt.session) && !items.is_empty() =>
-            {
-                Some(on_receipt(played, receipt, items))
-            }
-            Decision::Attributed(_)
-            | Decision::Revised(_)
-            | Decision::CartDetermined { .. }
-            | Decision::ReviewClosed { .. }
-            | Decision::LinesDropped { .. }
-            | Decision::ReceiptIssued { .. }
-            | Decision::SessionOpened { .. }
-            | Decision::EntryRefused { .. }
-            | Decision::TrackBound { .. }
-            | Decision::SessionExited { .. }
-            | Decision::CartDrafted { .. }
-            | Decision::Settled { .. }
-            | Decision::PaymentRequested { .. }
-            | Decision::PaymentDecided { .. }
-            | Decision::NodeSilent { .. }
-            | Decision::NodeBack { .. }
-            | Decision::Gap { .. }
-            | Decision::Quarantined { .. }
-            | Decision::FrontierAdvanced { .. } => None,
-        };
-        later.extend(said);
-    }
-    later
-}
-
-fn on_receipt(played: &Played<'_>, receipt: &Receipt, items: &[Item]) -> String {
-    let lines: Vec<Named> = (receipt.lines.iter())
-        .filter(|line| items.iter().any(|i| i.product == line.product))
-        .map(|line| Named {
-            item: Item {
-                product: line.product.clone(),
-                quantity: line.quantity,
-            },
-            name: line.name.clone(),
-        })
-        .collect();
-    let what = if lines.is_empty() {
-        "does not have it".to_owned()
-    } else {
-        format!("has {}", items_text(&lines))
-    };
-    format!("the receipt of {} {what}", played.name_of(&receipt.session))
-}
-
-fn named(played: &Played<'_>, items: &[Item]) -> Vec<Named> {
+pub fn named(played: &Played<'_>, items: &[Item]) -> Vec<Named> {
     (items.iter())
         .map(|item| Named {
             item: item.clone(),
@@ -412,4 +343,15 @@ pub fn items_text(items: &[Named]) -> String {
         })
         .collect();
     items.join(" and ")
+}
+
+/// Who did what: `ann: 2 x 071142008582 ARRWHD SPRNG WTR`.
+pub fn parts_text(parts: &[Taken]) -> String {
+    let parts: Vec<String> = (parts.iter())
+        .map(|part| {
+            let who = part.who.as_deref().unwrap_or("nobody we know");
+            format!("{who}: {}", items_text(&part.items))
+        })
+        .collect();
+    parts.join("; ")
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::story::{Candidate, Near, Outline, Story, items_text};
+use super::story::{Candidate, Outline, Story, items_text, parts_text};
 use crate::observation::ChangeKind;
 use crate::units::Milligrams;
 
@@ -23,9 +23,11 @@ pub fn list(changes: &[Outline]) -> String {
             "{t_s:9.2} s  {shelf:<18} {delta:>10}  {kind:<7} {verdict:<8}"
         );
         if change.probability_ppm > 0 {
-            let (who, what) = (who(change), items_text(&change.items));
-            let percent = percent(change.probability_ppm);
-            let _ = write!(out, "  {percent:>7}  {who}  {what}");
+            let (parts, percent) = (parts_text(&change.parts), percent(change.probability_ppm));
+            let _ = write!(out, "  {percent:>8}  {parts}");
+        }
+        if change.revised {
+            let _ = write!(out, "  (revised)");
         }
         let _ = writeln!(out);
     }
@@ -50,18 +52,15 @@ pub fn story(story: &Story) -> String {
     what(&mut out, &story.candidates);
     who_was_near(&mut out, story);
     let _ = writeln!(out, "\n4. Decided");
-    let verdict = match &o.reason {
-        None => o.verdict.to_owned(),
-        Some(reason) => format!("{}: {reason}", o.verdict),
+    let first = &story.at_first;
+    let verdict = match &first.reason {
+        None => first.verdict.to_owned(),
+        Some(reason) => format!("{}: {reason}", first.verdict),
     };
     let _ = writeln!(out, "   {verdict}");
-    if o.probability_ppm > 0 {
-        let (who, what) = (who(o), items_text(&o.items));
-        let _ = writeln!(
-            out,
-            "   most probable: {who}, {what}, {}",
-            percent(o.probability_ppm)
-        );
+    if first.probability_ppm > 0 {
+        let (parts, percent) = (parts_text(&first.parts), percent(first.probability_ppm));
+        let _ = writeln!(out, "   most probable: {parts}, {percent}");
     }
     for sentence in &story.later {
         let _ = writeln!(out, "   {sentence}");
@@ -131,42 +130,32 @@ fn who_was_near(out: &mut String, story: &Story) {
     let _ = writeln!(out, "\n3. Who");
     let _ = writeln!(
         out,
-        "   {:>8} {:>18} {:>8} {:>9} {:>9}",
-        "hand", "nearest", "head", "log reach", "posterior"
+        "   {:>8} {:>18} {:>8} {:>9} {:>9} {:>9}",
+        "hand", "nearest", "head", "dwell", "log reach", "posterior"
     );
     let metres = |m: Option<f64>| m.map_or("-".to_owned(), |m| format!("{m:.2} m"));
-    for Near {
-        track,
-        distance,
-        log_reach,
-        probability_ppm,
-        ..
-    } in &story.near
-    {
+    let seconds = |s: Option<f64>| s.map_or("-".to_owned(), |s| format!("{s:+.2} s"));
+    for near in &story.near {
+        let distance = &near.distance;
         let nearest = match (distance.hand_m_min, distance.hand_min_after_s) {
             (Some(m), Some(s)) => format!("{m:.2} m at {s:+.2} s"),
             (None, _) | (_, None) => "-".to_owned(),
         };
-        let log = log_reach.map_or("-".to_owned(), |l| format!("{l:.2}"));
+        let log =
+            (near.log_reach_milli).map_or("-".to_owned(), |l| format!("{:.2}", l as f64 / 1e3));
+        let who = (near.track.as_ref()).map_or("somebody without a session", |t| t.as_str());
+        let staff = if near.staff { " (staff)" } else { "" };
         let _ = writeln!(
             out,
-            "   {:>8} {nearest:>18} {:>8} {log:>9} {:>9}  {track}",
+            "   {:>8} {nearest:>18} {:>8} {:>9} {log:>9} {:>9}  {who}{staff}",
             metres(distance.hand_m),
             metres(distance.head_m),
-            percent(*probability_ppm),
+            seconds(near.dwell_after_s),
+            percent(near.probability_ppm),
         );
     }
-    let (log, percent) = (story.nobody_log_reach, percent(story.nobody_ppm));
-    let _ = writeln!(
-        out,
-        "   {:>8} {:>18} {:>8} {log:>9.2} {percent:>9}  nobody we know",
-        "-", "-", "-"
-    );
-}
-
-/// What the outline calls the likeliest.
-pub fn who(outline: &Outline) -> &str {
-    outline.who.as_deref().unwrap_or("nobody we know")
+    let nobody = percent(story.nobody_ppm);
+    let _ = writeln!(out, "   {:>57} {nobody:>9}  nobody we know", "");
 }
 
 /// The kind of a change in a word.

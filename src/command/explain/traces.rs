@@ -56,7 +56,7 @@ fn noise(weights: &[(Timestamp, f64)]) -> Option<f64> {
 }
 
 /// How near a shopper was to the changed plates.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Nearness {
     /// Metres from the nearer hand to the plates at the moment of the change; `None`: no hand was seen.
     pub hand_m: Option<f64>,
@@ -120,7 +120,12 @@ pub fn distances(
             .map(|hand| place.distance(&hand.place))
             .min_by(f64::total_cmp)
     };
-    let head = |pose: &Pose| pose.head.map(|head| place.distance_on_floor(&head.place));
+    let head = |pose: &Pose| {
+        pose.head.map(|head| {
+            let (along, off) = place.on_floor(&head.place);
+            along.hypot(off)
+        })
+    };
     let series = |metres: &dyn Fn(&Pose) -> Option<f64>| {
         poses()
             .filter_map(|pose| Some((pose.at.seconds_since(peak), metres(pose)?)))

@@ -8,6 +8,7 @@ use super::bench::{Bench, Kept};
 use super::properties::{PLATES, in_time, streams_of};
 use super::store::{self, GATELESS};
 use crate::checkout::decision::{Attributed, AttributionVerdict, Decision};
+use crate::checkout::session::SessionId;
 use crate::coordinator::Input;
 use crate::observation::{ChangeKind, Item, Observation, Stamped};
 use crate::units::Timestamp;
@@ -47,10 +48,10 @@ fn deeds() -> impl Strategy<Value = Deed> {
     ]
 }
 
-fn crowd() -> impl Strategy<Value = Vec<Shopper>> {
+fn crowd(shoppers_max: usize) -> impl Strategy<Value = Vec<Shopper>> {
     let shopper = (0.5..4.0, prop::collection::vec((deeds(), 2.5..5.0), 0..5))
         .prop_map(|(start_s, deeds)| Shopper { start_s, deeds });
-    prop::collection::vec(shopper, 1..5)
+    prop::collection::vec(shopper, 1..=shoppers_max)
 }
 
 /// The deeds of everybody by their own clocks, so that some meet at a plate.
@@ -119,9 +120,8 @@ fn seen(acts: &[Act], names: &[&str]) -> BTreeMap<&'static str, Vec<Observation>
                 .iter()
                 .find(here)
                 .map_or("aisle", |act| PLATES[act.plate].0);
-            all.entry("ceiling")
-                .or_default()
-                .push(store::body(name, t, place));
+            let body = beside(store::body(name, t, place), index);
+            all.entry("ceiling").or_default().push(body);
         }
     }
     for act in acts {
@@ -134,6 +134,19 @@ fn seen(acts: &[Act], names: &[&str]) -> BTreeMap<&'static str, Vec<Observation>
         seen.sort_by_key(Observation::end);
     }
     all
+}
+
+/// A body that stands and reaches a little beside the plate, each shopper's by as much: nobody reaches just as well as another,
+/// so that nothing is left to their names.
+fn beside(mut body: Observation, shopper: usize) -> Observation {
+    if let Observation::Body(segment) = &mut body {
+        for pose in &mut segment.poses {
+            for seen in pose.hands.iter_mut().chain(&mut pose.head) {
+                seen.place.x += 0.13 + 0.012 * shopper as f64;
+            }
+        }
+    }
+    body
 }
 
 const NAMES: [&str; 4] = ["ann", "bob", "cyd", "dan"];
@@ -197,32 +210,58 @@ fn charged(bench: &Bench) -> BTreeMap<String, Lines> {
         .collect()
 }
 
-fn attributions(bench: &Bench) -> impl Iterator<Item = &Attributed> {
-    bench.journal.iter().filter_map(|kept| match kept {
-        Kept::Decided(Decision::Attributed(attributed)) => Some(attributed),
-        Kept::Decided(_) | Kept::Accepted(_) => None,
-    })
+/// How each change was attributed: at first, and in the end.
+fn attributions(bench: &Bench) -> Vec<(&Attributed, &Attributed)> {
+    let mut found: Vec<(&Attributed, &Attributed)> = Vec::new();
+    for kept in &bench.journal {
+        match kept {
+            Kept::Decided(Decision::Attributed(first)) => found.push((first, first)),
+            Kept::Decided(Decision::Revised(revised)) => {
+                let same = found
+                    .iter_mut()
+                    .find(|(first, _)| first.change == revised.change);
+                same.expect("what is revised was attributed").1 = revised;
+            }
+            Kept::Decided(_) | Kept::Accepted(_) => {}
+        }
+    }
+    found
 }
 
-/// How likely everything is that was thought of for each change, in the order of the changes, parts in a million. The
-/// shoppers are called by `rename` of their names.
+/// How likely everything was that was thought of for each change when it was attributed, parts in a million. (Later a
+/// change is attributed anew only if something follows from it.) The shoppers are called by `rename` of their names.
 fn thoughts(bench: &Bench, rename: impl Fn(&str) -> String) -> Vec<BTreeMap<String, u32>> {
     let sessions = &bench.core.state().sessions;
-    let thought = |attributed: &Attributed| {
-        (attributed.hypotheses.iter())
-            .map(|h| {
-                let track = h.session.as_ref().and_then(|id| sessions[id].track.clone());
-                let who = track.map_or("nobody".to_owned(), |t| rename(t.as_str()));
-                (format!("{who} {:?}", h.items), h.probability_ppm)
-            })
-            .collect()
+    let name = |id: &SessionId| {
+        sessions[id]
+            .track
+            .clone()
+            .map_or(String::new(), |t| rename(t.as_str()))
     };
-    attributions(bench).map(thought).collect()
+    let thought = |attributed: &Attributed| {
+        let mut sums = BTreeMap::new();
+        for hypothesis in &attributed.hypotheses {
+            // Who is asked about something foreign is anybody of those who were equally near.
+            let mut shares: Vec<String> = (hypothesis.shares())
+                .map(|(who, items)| match who.filter(|_| !items.is_empty()) {
+                    Some(who) => format!("{} {items:?}", name(who)),
+                    None => format!("nobody {items:?}"),
+                })
+                .collect();
+            shares.sort();
+            *sums.entry(shares.join(" and ")).or_default() += hypothesis.probability_ppm;
+        }
+        sums
+    };
+    (attributions(bench).into_iter())
+        .map(|(first, _)| thought(first))
+        .collect()
 }
 
-/// The same but for rounding. Of the faintest, those are kept that come first: they need not be in both.
+/// The same but for rounding, and for what is left out: the faintest explanations need not be in both.
 fn assert_alike(a: &[BTreeMap<String, u32>], b: &[BTreeMap<String, u32>]) {
     const FAINT_PPM: u32 = 1_000;
+    const OFF_PPM: u32 = 100;
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
         for key in a.keys().chain(b.keys()) {
@@ -231,7 +270,7 @@ fn assert_alike(a: &[BTreeMap<String, u32>], b: &[BTreeMap<String, u32>]) {
                 b.get(key).copied().unwrap_or(0),
             );
             assert!(
-                p.max(q) < FAINT_PPM || p.abs_diff(q) <= 2,
+                p.max(q) < FAINT_PPM || p.abs_diff(q) <= OFF_PPM,
                 "{key}: {p} and {q} in {a:?} and {b:?}"
             );
         }
@@ -264,17 +303,26 @@ fn accounts(bench: &Bench, plate: usize) -> (i32, i32, i32) {
         })
         .collect();
     let (mut nobodys, mut doubted) = (0, 0);
-    for attributed in attributions(bench).filter(|a| a.kind == ChangeKind::Take) {
-        let best = (attributed.hypotheses.first()).map_or(&[][..], |h| &h.items);
+    let takes = attributions(bench).into_iter().map(|(_, last)| last);
+    for attributed in takes.filter(|a| a.kind == ChangeKind::Take) {
+        let best = attributed
+            .hypotheses
+            .iter()
+            .take(1)
+            .flat_map(|h| h.shares());
+        let best: Vec<Item> = best.flat_map(|(_, items)| items.iter().cloned()).collect();
         match attributed.verdict {
             AttributionVerdict::Accepted => {}
-            AttributionVerdict::Review { .. } => doubted += units(best, plate),
-            AttributionVerdict::Nothing { .. } => nobodys += units(best, plate),
+            AttributionVerdict::Review { .. } => doubted += units(&best, plate),
+            AttributionVerdict::Nothing { .. } => nobodys += units(&best, plate),
         }
     }
-    // What may have been put back is dropped from everybody who may have done it.
+    // What may be somebody's, or may have been put back, is in doubt with everybody whom it may concern.
     for kept in &bench.journal {
-        if let Kept::Decided(Decision::LinesDropped { items, .. }) = kept {
+        if let Kept::Decided(
+            Decision::LinesDropped { items, .. } | Decision::CartDetermined { doubted: items, .. },
+        ) = kept
+        {
             doubted += units(items, plate);
         }
     }
@@ -285,9 +333,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn probabilities_sum_to_one(crowd in crowd()) {
+    fn probabilities_sum_to_one(crowd in crowd(4)) {
         let bench = store_after(&together(&crowd), &NAMES[..crowd.len()], 0);
-        for attributed in attributions(&bench) {
+        for attributed in attributions(&bench).into_iter().flat_map(|(a, b)| [a, b]) {
             let (thought_of, kept_max) = (attributed.hypotheses.len(), 8);
             let sum: u32 = attributed.hypotheses.iter().map(|h| h.probability_ppm).sum();
             // Each is rounded to parts in a million, and beyond eight the faintest are left out.
@@ -299,8 +347,9 @@ proptest! {
         }
     }
 
+    // Three: of more who reach just as well, those who may have acted together are chosen by their names.
     #[test]
-    fn permuting_the_shoppers_permutes_the_result(crowd in crowd(), order in Just(NAMES).prop_shuffle()) {
+    fn permuting_the_shoppers_permutes_the_result(crowd in crowd(3), order in Just(NAMES).prop_shuffle()) {
         let (acts, shoppers) = (together(&crowd), crowd.len());
         let (plain, permuted) = (store_after(&acts, &NAMES[..shoppers], 0), store_after(&acts, &order[..shoppers], 0));
         let new_name = |old: &str| order[NAMES.iter().position(|n| *n == old).unwrap()].to_owned();
@@ -310,7 +359,7 @@ proptest! {
     }
 
     #[test]
-    fn a_shift_of_all_times_changes_nothing(crowd in crowd(), later_us in 1..4_000_000_000_000_i64) {
+    fn a_shift_of_all_times_changes_nothing(crowd in crowd(3), later_us in 1..4_000_000_000_000_i64) {
         let (acts, names) = (together(&crowd), &NAMES[..crowd.len()]);
         let (now, later) = (store_after(&acts, names, 0), store_after(&acts, names, later_us));
         prop_assert_eq!(charged(&later), charged(&now));
@@ -324,18 +373,18 @@ proptest! {
     }
 
     #[test]
-    fn a_touch_never_charges(crowd in crowd()) {
+    fn a_touch_never_charges(crowd in crowd(4)) {
         let acts = together(&crowd);
         let names = &NAMES[..crowd.len()];
         let touched: Vec<Act> = acts.iter().map(|act| Act { units: 0, ..*act }).collect();
         let bench = store_after(&touched, names, 0);
         prop_assert!(charged(&bench).values().all(BTreeMap::is_empty), "{:?}", charged(&bench));
         prop_assert!(bench.core.state().sessions.values().all(|s| s.uncharged.is_empty()));
-        prop_assert_eq!(attributions(&bench).count(), touched.len());
+        prop_assert_eq!(attributions(&bench).len(), touched.len());
     }
 
     #[test]
-    fn what_left_the_shelves_is_on_the_receipts_when_one_acts_at_a_time(crowd in crowd()) {
+    fn what_left_the_shelves_is_on_the_receipts_when_one_acts_at_a_time(crowd in crowd(4)) {
         let acts = one_by_one(&crowd);
         let bench = store_after(&acts, &NAMES[..crowd.len()], 0);
         for (plate, gone) in gone(&acts).into_iter().enumerate() {
@@ -344,7 +393,7 @@ proptest! {
     }
 
     #[test]
-    fn what_left_the_shelves_is_on_receipts_in_doubt_or_nobodys(crowd in crowd()) {
+    fn what_left_the_shelves_is_on_receipts_in_doubt_or_nobodys(crowd in crowd(4)) {
         let acts = together(&crowd);
         let bench = store_after(&acts, &NAMES[..crowd.len()], 0);
         for (plate, gone) in gone(&acts).into_iter().enumerate() {

@@ -197,6 +197,7 @@ pub fn change(plate: PlateId, peak: f64, grams: f64) -> Observation {
         shelf: plate.shelf,
         start: at(peak - 0.2),
         peak: at(peak),
+        peak_error_us: 0,
         end: at(peak + 0.6),
         kind,
         plates,

@@ -144,6 +144,7 @@ pub fn observation(observation: &Observation) -> Checked {
 fn shelf_observation(shelf: &ShelfObservation) -> Checked {
     span(shelf.start, shelf.end)?;
     time("peak", shelf.peak)?;
+    within("peak_error_us", shelf.peak_error_us, 0, SEQUENCE_MAX)?;
     count("plates", shelf.plates.len(), PLATES_MAX)?;
     for plate in &shelf.plates {
         mass("delta_mg", plate.delta_mg, -MASS_MAX_MG)?;

@@ -143,6 +143,8 @@ struct Shelf {
     shelf: ShelfId,
     start: Timestamp,
     peak: Timestamp,
+    #[serde(default)]
+    peak_error_us: u64,
     end: Timestamp,
     kind: ChangeKind,
     plates: Vec<PlateChange>,
@@ -161,6 +163,7 @@ impl Mirror for Shelf {
             shelf: self.shelf,
             start: self.start,
             peak: self.peak,
+            peak_error_us: self.peak_error_us,
             end: self.end,
             kind: self.kind,
             plates: self.plates,

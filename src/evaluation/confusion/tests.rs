@@ -95,7 +95,7 @@ fn change((t, shelf, who, product, units): &Fact, outcome: Outcome) -> Change {
                 quantity: units.unsigned_abs(),
             }],
         }],
-        probability_ppm: 990_000,
+        asked: false,
     }
 }
 
@@ -104,6 +104,8 @@ struct Row {
     happened: &'static [Fact],
     charged: &'static [Fact],
     reviewed: &'static [Fact],
+    /// What the receipts hold beside what was charged.
+    held: &'static [Fact],
     ignored: &'static [Fact],
     expected: &'static [(Class, u64, u64)],
 }
@@ -113,6 +115,7 @@ const NONE: Row = Row {
     happened: &[],
     charged: &[],
     reviewed: &[],
+    held: &[],
     ignored: &[],
     expected: &[],
 };
@@ -178,6 +181,14 @@ const TABLE: &[Row] = &[
         ..NONE
     },
     Row {
+        name: "the cart holds what is likeliest of a doubt, and that is wrong",
+        happened: &[(5.0, 1, "ann", "7", 1)],
+        reviewed: &[(5.2, 1, "bob", "7", 1)],
+        held: &[(5.2, 1, "bob", "7", 1)],
+        expected: &[(Class::WrongShopper, 1, 1)],
+        ..NONE
+    },
+    Row {
         name: "what leaves with a bag is charged; long after, another pick of it is missed",
         happened: &[(60.0, 1, "ann", "7", 1)],
         charged: &[(5.2, 1, "bob", "7", 1)],
@@ -190,7 +201,7 @@ const TABLE: &[Row] = &[
 fn each_mistake_is_traced_to_how_it_came_about() {
     for row in TABLE {
         let truth = truth(row.happened);
-        let receipts = receipts(row.charged);
+        let receipts = receipts(&[row.charged, row.held].concat());
         let outcomes = [
             (row.charged, Outcome::Charged),
             (row.reviewed, Outcome::Review(String::new())),
@@ -200,7 +211,7 @@ fn each_mistake_is_traced_to_how_it_came_about() {
             changes: (outcomes.iter())
                 .flat_map(|(facts, o)| facts.iter().map(|fact| change(fact, o.clone())))
                 .collect(),
-            dropped: Vec::new(),
+            doubted: Vec::new(),
         };
         let sessions = Sessions::new();
         let found = mistakes(&truth, &receipts, &changes, &sessions, Timestamp(0));

@@ -1,0 +1,106 @@
+//! What can have come onto a shelf in one world: what somebody has, anything by staff, or something foreign.
+
+use std::collections::BTreeMap;
+
+use super::candidates::{
+    ANOTHER_PRODUCT, BESIDE, Candidate, Near, Scene, Source, TOGETHER, TOGETHER_MAX, part,
+    quantity_log, together,
+};
+use super::weights::Expected;
+use super::world::Holding;
+use crate::checkout::session::SessionId;
+use crate::observation::Item;
+use crate::sensing::item_match::QUANTITY_MAX;
+
+/// Prior of a put-back onto another facing than its own.
+const PUT_ELSEWHERE: f64 = 0.08;
+/// Prior of putting back something else than what was taken last.
+const NOT_IN_HAND: f64 = 0.4;
+
+impl Scene<'_> {
+    /// Put-backs in a world: one or two of the products that somebody has; or anything, by staff.
+    pub fn puts(&self, holdings: &BTreeMap<SessionId, Holding>) -> Vec<Candidate> {
+        let mut out = Vec::new();
+        let empty = Holding::default();
+        let mut by_body: Vec<(&Near, Vec<(f64, Item, Expected)>)> = Vec::new();
+        for near in self.near {
+            let Some(who) = &near.who else { continue };
+            let holding = holdings.get(who).unwrap_or(&empty);
+            let options = self.put_options(holding);
+            for (prior, item, expected) in &options {
+                out.push(Candidate {
+                    log: prior + self.weighed(&self.all(), *expected) + near.reach,
+                    parts: vec![part(near, vec![item.clone()])],
+                    source: Source::Facing,
+                });
+            }
+            for (i, a) in options.iter().enumerate() {
+                for b in options[i + 1..]
+                    .iter()
+                    .filter(|b| b.1.product != a.1.product)
+                {
+                    let both = self.weighed(&self.all(), a.2.and(b.2));
+                    out.push(Candidate {
+                        log: a.0 + b.0 + both + ANOTHER_PRODUCT.ln() + near.reach,
+                        parts: vec![part(near, vec![a.1.clone(), b.1.clone()])],
+                        source: Source::Facing,
+                    });
+                }
+            }
+            if near.staff {
+                out.extend(self.sets().into_iter().map(|set| Candidate {
+                    log: set.log + near.reach,
+                    parts: vec![part(near, set.items.into_iter().map(|s| s.0).collect())],
+                    source: Source::Facing,
+                }));
+            } else if by_body.len() < TOGETHER_MAX {
+                by_body.push((near, options));
+            }
+        }
+        for (i, (a, mine)) in by_body.iter().enumerate() {
+            for (b, theirs) in &by_body[i + 1..] {
+                for x in mine {
+                    for y in theirs {
+                        let both = self.weighed(&self.all(), x.2.and(y.2));
+                        let log = x.0 + y.0 + both + TOGETHER.ln() + a.reach + b.reach;
+                        let (x, y) = (vec![x.1.clone()], vec![y.1.clone()]);
+                        out.push(together(log, part(a, x), part(b, y)));
+                    }
+                }
+            }
+        }
+        out.push(self.foreign());
+        out
+    }
+
+    /// What somebody can put back: log prior, the items, and what they weigh.
+    fn put_options(&self, holding: &Holding) -> Vec<(f64, Item, Expected)> {
+        let mut out = Vec::new();
+        for (id, held) in &holding.items {
+            let Some(product) = self.product(id) else {
+                continue;
+            };
+            let place = match self.is_home(id) {
+                true => 1.0_f64,
+                false if self.location_log(&self.all(), id) > BESIDE.ln() - 1e-9 => 0.5,
+                false => PUT_ELSEWHERE,
+            };
+            let in_hand = match holding.last_taken.as_ref() == Some(id) {
+                true => 1.0,
+                false => NOT_IN_HAND,
+            };
+            let unit = held.grams / f64::from(held.quantity.max(1));
+            for quantity in 1..=held.quantity.min(QUANTITY_MAX) {
+                let plate = self.only_plate(&self.all());
+                let expected = (self.weights).expected_again(product, quantity, unit, plate);
+                let item = Item {
+                    product: id.clone(),
+                    quantity,
+                };
+                let prior = place.ln() + in_hand.ln() + quantity_log(quantity);
+                out.push((prior, item, expected));
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,363 @@
+//! Puts the moves of neighbouring plates together to changes.
+//!
+//! An item may stand across two plates, a hand may press one plate and pull at the next, and what happens on one
+//! plate shakes its neighbours. Moves of neighbouring plates at one moment are one change; a small move beside a
+//! large one is leak and is explained by it. Moves that follow each other within a second are several items, or one
+//! item that was pressed, tilted, or put down hard: of all ways to cut the sequence into runs the most likely one is
+//! taken, given what the products of these plates weigh.
+
+use super::item_match;
+
+/// Neighbouring plates that move within this time may be one item that stands across them, blocks (0.35 s).
+pub const TOGETHER: f64 = 7.0;
+/// Plates that move within this time move as one, blocks (0.06 s).
+const AS_ONE: f64 = 1.2;
+/// What is out and back within this time may be a press, blocks (1.05 s).
+pub const PRESS: f64 = 21.0;
+/// A leaning hand comes and goes slowly (blocks from 10 to 90 %), and may stay for so long (2.8 s).
+pub const LEANING: (f64, f64) = (5.0, 56.0);
+/// Leak of a step into the plates beside it, as a share of it.
+const LEAK: f64 = 0.03;
+/// Leak of a pressing hand, or of anything that pushes the neighbour the other way.
+const LEAK_OF_PRESS: f64 = 0.13;
+/// Changes smaller than this are none, grams.
+pub const DELTA_MIN_G: f64 = 6.0;
+/// Masses that no product explains: this much dearer than any product, natural log.
+const UNEXPLAINED: f64 = 10.6;
+/// Natural log of how rare it is that within a second another item leaves the same place, or comes back to it.
+const ANOTHER: f64 = 3.0;
+const BACK_AGAIN: f64 = 6.0;
+/// Hands press far more often than somebody puts an item down that another takes at once.
+const AWAY_AGAIN: f64 = 10.0;
+/// And how rare that they do so at the same time.
+const AT_ONCE: f64 = 3.5;
+/// A typical press, grams.
+const PRESS_G: f64 = 60.0;
+
+/// A move of one plate, in the time of the history.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Index of the plate among the shelf's cells.
+    pub cell: usize,
+    /// First block that it can be said to have begun in.
+    pub opened: u64,
+    /// When it was half over, blocks.
+    pub at: f64,
+    /// How long it took from 10 to 90 % of the way, blocks.
+    pub took: f64,
+    /// Blocks without a value in which it may have happened.
+    pub unseen: f64,
+    /// The block at which it was known.
+    pub settled: u64,
+    pub kind: Kind,
+    /// Grams; negative: weight left.
+    pub delta: f64,
+    pub sigma: f64,
+}
+
+/// What a move of one plate can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something came or left.
+    Item,
+    /// A hand that leans on the plate, or weight that creeps.
+    Foreign,
+    /// Nothing lasting.
+    Touch,
+}
+
+/// Moves that are one change: the net grams of each cell.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    pub kind: Kind,
+    /// Cell, grams, sigma; in the order of the cells. For a touch the grams are 0.
+    pub cells: Vec<(usize, f64, f64)>,
+    pub opened: u64,
+    pub at: f64,
+    /// Half of the time in which it happened, blocks.
+    pub half: f64,
+    pub unseen: f64,
+}
+
+/// Whether two moves have to be looked at together.
+pub fn related(a: &Pending, b: &Pending) -> bool {
+    let apart = (a.at - b.at).abs();
+    match a.cell.abs_diff(b.cell) {
+        0 => {
+            between(a, b)
+                <= if a.took.min(b.took) > LEANING.0 {
+                    LEANING.1
+                } else {
+                    PRESS
+                }
+        }
+        1 => apart <= together(a, b),
+        _ => false,
+    }
+}
+
+/// Blocks between two moves of one plate in which neither was under way.
+fn between(a: &Pending, b: &Pending) -> f64 {
+    ((a.at - b.at).abs() - 0.6 * (a.took + b.took)).max(0.0)
+}
+
+fn together(a: &Pending, b: &Pending) -> f64 {
+    TOGETHER + 0.25 * a.took.max(b.took)
+}
+
+/// Whether `small` is what a neighbouring plate feels of `big`.
+pub fn is_leak(small: &Pending, big: (usize, f64, f64, f64)) -> bool {
+    let (cell, at, took, delta) = big;
+    let apart = (small.at - at).abs();
+    if small.cell.abs_diff(cell) != 1 || apart > TOGETHER + 0.5 * took.max(small.took) {
+        return false;
+    }
+    let share = small.delta.abs() / delta.abs();
+    let pressed = took > LEANING.0 || (small.delta * delta < 0.0 && apart <= 3.0);
+    share < LEAK || (share < LEAK_OF_PRESS && pressed)
+}
+
+/// Joins related moves to changes. `units` gives the weights of the products that stand on a cell, grams.
+pub fn join<'u>(moves: &[Pending], units: impl Fn(usize) -> &'u [f64]) -> Vec<Joined> {
+    let leaks = |p: &Pending| {
+        moves
+            .iter()
+            .any(|big| is_leak(p, (big.cell, big.at, big.took, big.delta)))
+    };
+    let mut kept: Vec<&Pending> = moves.iter().filter(|p| !leaks(p)).collect();
+    kept.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.cell.cmp(&b.cell)));
+    let mut out = Vec::new();
+    let mut moments: Vec<Vec<&Pending>> = Vec::new();
+    for p in kept {
+        if p.kind != Kind::Item {
+            out.push(alone(p));
+            continue;
+        }
+        // It may be what two others have in common.
+        let (same, others): (Vec<_>, Vec<_>) =
+            moments.into_iter().partition(|m| joins(m, p, &units));
+        moments = others;
+        let mut moment: Vec<&Pending> = same.concat();
+        moment.push(p);
+        moments.push(moment);
+    }
+    moments.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
+    for lane in lanes(moments) {
+        for run in cut(&lane, &units) {
+            out.push(joined(run));
+        }
+    }
+    out
+}
+
+/// How many units of one product these grams most likely are; 1 if no number explains them.
+pub fn quantity(units: &[f64], delta: f64, sigma: f64) -> u32 {
+    let mut best = (UNEXPLAINED, 1);
+    for &unit in units {
+        for n in 1..=item_match::QUANTITY_MAX.min(4) {
+            let cost = units_cost(unit, n, delta, sigma);
+            if cost < best.0 {
+                best = (cost, n);
+            }
+        }
+    }
+    best.1
+}
+
+/// Minus log-density of grams if so many units left or came.
+fn units_cost(unit: f64, quantity: u32, delta: f64, sigma: f64) -> f64 {
+    let n = f64::from(quantity);
+    let spread = item_match::spread(unit, n).hypot(sigma);
+    let z = (delta.abs() - n * unit) / spread;
+    0.5 * z * z + spread.ln() + 0.9 + 0.3 + 1.4 * (n - 1.0)
+}
+
+/// Whether one or two units weigh that much.
+pub fn fits(units: &[f64], delta: f64, sigma: f64) -> bool {
+    units.iter().any(|&unit| {
+        [1.0, 2.0].iter().any(|n| {
+            let spread = item_match::spread(unit, *n).hypot(sigma);
+            (delta.abs() - n * unit).abs() < 2.5 * spread
+        })
+    })
+}
+
+fn alone(p: &Pending) -> Joined {
+    Joined {
+        kind: p.kind,
+        cells: vec![(p.cell, p.delta, p.sigma)],
+        opened: p.opened,
+        at: p.at,
+        half: p.took / 2.0,
+        unseen: p.unseen,
+    }
+}
+
+/// Whether a move belongs to a moment: beside one of its plates, in the same direction, and more likely a part of the
+/// same item than an item of its own. Two items that leave within a second rarely do so at the very same time; how an
+/// item's weight is shared between two plates is unknown, uniform over all of it.
+fn joins<'u>(moment: &[&Pending], p: &Pending, units: &impl Fn(usize) -> &'u [f64]) -> bool {
+    let cost = |q: &Pending| explained(units(q.cell), q.delta, q.sigma);
+    moment.iter().all(|q| q.cell != p.cell)
+        && moment.iter().any(|q| {
+            let apart = (q.at - p.at).abs() - 0.05 * p.took.max(q.took);
+            if q.cell.abs_diff(p.cell) != 1
+                || q.delta * p.delta <= 0.0
+                || (q.at - p.at).abs() > together(q, p)
+            {
+                return false;
+            }
+            let both = [units(q.cell), units(p.cell)].concat();
+            let sum = q.delta + p.delta;
+            let one = explained(&both, sum, q.sigma.hypot(p.sigma)) + sum.abs().ln();
+            let late = (apart - AS_ONE).max(0.0);
+            let two = cost(q) + cost(p) + ANOTHER + if late > 0.0 { 0.0 } else { AT_ONCE };
+            one + late < two
+        })
+}
+
+/// Moments that share a plate within a second follow each other; the rest have nothing to do with each other.
+fn lanes(moments: Vec<Vec<&Pending>>) -> Vec<Vec<Vec<&Pending>>> {
+    let mut lanes: Vec<Vec<Vec<&Pending>>> = Vec::new();
+    for moment in moments {
+        let follows = |lane: &Vec<Vec<&Pending>>| {
+            (lane.iter().flatten())
+                .any(|q| moment.iter().any(|p| p.cell == q.cell && related(p, q)))
+        };
+        let (mut same, others): (Vec<_>, Vec<_>) = lanes.into_iter().partition(follows);
+        lanes = others;
+        let mut lane: Vec<Vec<&Pending>> = same.drain(..).flatten().collect();
+        lane.push(moment);
+        lane.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
+        lanes.push(lane);
+    }
+    lanes
+}
+
+/// Cuts a lane into the most likely runs: by dynamic programming over where the last run begins.
+fn cut<'a, 'u>(
+    lane: &[Vec<&'a Pending>],
+    units: &impl Fn(usize) -> &'u [f64],
+) -> Vec<Vec<&'a Pending>> {
+    let mut best: Vec<(f64, usize)> = vec![(0.0, 0)];
+    for end in 1..=lane.len() {
+        let mut lowest = (f64::INFINITY, end - 1);
+        for start in (0..end).rev() {
+            let mut cost = best[start].0 + run_cost(&lane[start..end], units);
+            if start > 0 {
+                let sign = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>().signum();
+                cost += match (sign(&lane[start - 1]) > 0.0, sign(&lane[start]) > 0.0) {
+                    (true, true) | (false, false) => ANOTHER,
+                    (false, true) => BACK_AGAIN,
+                    (true, false) => AWAY_AGAIN,
+                };
+            }
+            if cost < lowest.0 {
+                lowest = (cost, start);
+            }
+        }
+        best.push(lowest);
+    }
+    let mut out = Vec::new();
+    let mut end = lane.len();
+    while end > 0 {
+        let start = best[end].1;
+        out.push(lane[start..end].iter().flatten().copied().collect());
+        end = start;
+    }
+    out.reverse();
+    out
+}
+
+/// Minus log-likelihood that consecutive moments are one change, or one touch if they sum to nothing.
+fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f64 {
+    let moves = || run.iter().flatten();
+    let delta: f64 = moves().map(|p| p.delta).sum();
+    let sigma = moves().map(|p| p.sigma).fold(0.0, f64::max) * 1.3;
+    let mut weights: Vec<f64> = Vec::new();
+    for p in moves() {
+        weights.extend(units(p.cell));
+    }
+    let mut cost = if run.len() > 1 && delta.abs() < DELTA_MIN_G.max(4.0 * sigma) {
+        let spread = sigma.max(1.5);
+        1.0 + 0.5 * (delta / spread).powi(2) + spread.ln() + 0.9
+    } else {
+        explained(&weights, delta, sigma)
+    };
+    // What stood in between was no item: a press, or an item on its way.
+    let mut passed = 0.0;
+    for pair in run.windows(2) {
+        let of = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>();
+        let (earlier, later) = (&pair[0], &pair[1]);
+        passed += of(earlier);
+        let blocks = between(earlier[0], later[0]);
+        let took = earlier[0].took.min(later[0].took);
+        let (free, most) = if took > LEANING.0 {
+            (30.0, LEANING.1)
+        } else {
+            (5.0, PRESS)
+        };
+        if blocks > most {
+            return f64::INFINITY;
+        }
+        let press = (PRESS_G * (1.0 + (passed / PRESS_G).powi(2))).ln() + 0.45;
+        let hesitation = if passed * delta > 0.0 && passed.abs() < delta.abs() {
+            delta.abs().ln()
+        } else {
+            f64::INFINITY
+        };
+        cost += press.min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
+    }
+    cost
+}
+
+/// Minus log-density of grams that left or came, given the unit weights of the products around.
+fn explained(units: &[f64], delta: f64, sigma: f64) -> f64 {
+    let numbers = 1..=item_match::QUANTITY_MAX.min(4);
+    (units.iter())
+        .flat_map(|&unit| {
+            numbers
+                .clone()
+                .map(move |n| units_cost(unit, n, delta, sigma))
+        })
+        .fold(UNEXPLAINED, f64::min)
+}
+
+fn joined(run: Vec<&Pending>) -> Joined {
+    let net: f64 = run.iter().map(|p| p.delta).sum();
+    let mut cells: Vec<(usize, f64, f64)> = Vec::new();
+    for p in &run {
+        match cells.iter_mut().find(|c| c.0 == p.cell) {
+            Some(cell) => *cell = (p.cell, cell.1 + p.delta, cell.2.max(p.sigma)),
+            None => cells.push((p.cell, p.delta, p.sigma)),
+        }
+    }
+    cells.sort_by_key(|c| c.0);
+    let sigma = cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
+    let touch = net.abs() < DELTA_MIN_G.max(4.0 * sigma);
+    // When it happened: the largest move in the direction of the whole, or the largest at all of a touch.
+    let along = |p: &Pending| {
+        p.delta.abs()
+            * if touch || p.delta * net > 0.0 {
+                1.0
+            } else {
+                0.0
+            }
+    };
+    let main = (run.iter().copied()).max_by(|a, b| along(a).total_cmp(&along(b)));
+    if !touch {
+        cells.retain(|c| c.1 * net > 0.0 && c.1.abs() >= DELTA_MIN_G.min(0.5 * net.abs()));
+    }
+    let opened = run.iter().map(|p| p.opened).min().unwrap_or(0);
+    Joined {
+        kind: if touch { Kind::Touch } else { Kind::Item },
+        cells,
+        opened,
+        at: main.map_or(0.0, |p| p.at),
+        half: main.map_or(0.0, |p| p.took / 2.0),
+        unseen: run.iter().map(|p| p.unseen).fold(0.0, f64::max),
+    }
+}
+
+#[cfg(test)]
+mod tests;

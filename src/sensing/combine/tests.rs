@@ -1,0 +1,113 @@
+//! Which moves are one change.
+
+use super::*;
+
+/// A sudden move of one plate.
+fn sudden(cell: usize, at: f64, delta: f64) -> Pending {
+    Pending {
+        cell,
+        opened: at as u64,
+        at,
+        took: 2.0,
+        unseen: 0.0,
+        settled: 100,
+        kind: Kind::Item,
+        delta,
+        sigma: 0.5,
+    }
+}
+
+/// Kind and net grams of every change, in the order of time.
+fn said(moves: &[Pending], units: &[&[f64]]) -> Vec<(Kind, f64)> {
+    let mut joined = join(moves, |cell| units[cell]);
+    joined.sort_by(|a, b| a.at.total_cmp(&b.at));
+    let net = |j: &Joined| j.cells.iter().map(|c| c.1).sum::<f64>();
+    joined
+        .iter()
+        .map(|j| (j.kind, if j.kind == Kind::Touch { 0.0 } else { net(j) }))
+        .collect()
+}
+
+#[test]
+fn runs_of_moves() {
+    // Products of 300 g on plates 0 and 1, of 100 g on plate 2.
+    let units: [&[f64]; 3] = [&[300.0], &[300.0], &[100.0]];
+    type Case<'a> = (&'a str, &'a [(usize, f64, f64)], &'a [(Kind, f64)]);
+    let table: &[Case<'_>] = &[
+        ("a pick", &[(0, 20.0, -300.0)], &[(Kind::Item, -300.0)]),
+        (
+            "a press and a pick",
+            &[(0, 16.0, 55.0), (0, 20.0, -355.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
+            "a put and a press",
+            &[(0, 16.0, 340.0), (0, 20.0, -40.0)],
+            &[(Kind::Item, 300.0)],
+        ),
+        (
+            "a hesitation",
+            &[(0, 16.0, -110.0), (0, 20.0, -190.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
+            "two picks",
+            &[(0, 16.0, -300.0), (0, 20.0, -300.0)],
+            &[(Kind::Item, -300.0), (Kind::Item, -300.0)],
+        ),
+        (
+            "a press",
+            &[(0, 16.0, 70.0), (0, 20.0, -70.0)],
+            &[(Kind::Touch, 0.0)],
+        ),
+        (
+            "a pick and a put-back half a second later",
+            &[(0, 16.0, -300.0), (0, 26.0, 300.0)],
+            &[(Kind::Item, -300.0), (Kind::Item, 300.0)],
+        ),
+        (
+            "an item across two plates",
+            &[(0, 20.0, -180.0), (1, 20.4, -120.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
+            "an item that is tilted off two plates",
+            &[(0, 20.0, -180.0), (1, 24.0, -120.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
+            "two products from neighbouring plates",
+            &[(1, 20.0, -300.0), (2, 25.0, -100.0)],
+            &[(Kind::Item, -300.0), (Kind::Item, -100.0)],
+        ),
+        (
+            "leak",
+            &[(0, 20.0, -300.0), (1, 21.0, -7.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
+            "far apart",
+            &[(0, 20.0, -300.0), (2, 20.0, -100.0)],
+            &[(Kind::Item, -300.0), (Kind::Item, -100.0)],
+        ),
+    ];
+    for (name, moves, expected) in table {
+        let moves: Vec<Pending> = moves.iter().map(|&(c, at, g)| sudden(c, at, g)).collect();
+        assert_eq!(said(&moves, &units), *expected, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_between_moves_and_changes() {
+    let units: [&[f64]; 2] = [&[300.0], &[80.0]];
+    let moves = [
+        sudden(0, 10.0, -300.0),
+        sudden(1, 14.0, -80.0),
+        sudden(0, 18.0, 60.0),
+        sudden(0, 22.0, -360.0),
+        sudden(1, 40.0, 80.0),
+    ];
+    let before: f64 = moves.iter().map(|p| p.delta).sum();
+    let after: f64 = said(&moves, &units).iter().map(|c| c.1).sum();
+    assert!((before - after).abs() < 1e-9);
+}
