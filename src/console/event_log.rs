@@ -154,6 +154,10 @@ fn event_time(decision: &Decision) -> Option<Timestamp> {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each decision, each short"
+)]
 fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
     match decision {
         Decision::SessionOpened { session, role, .. } => {

@@ -284,7 +284,7 @@ impl State {
 
     /// Moves items between the shelf and carts, or back. What is settled is final.
     fn move_items(&mut self, change: &Attributed, what: &Hypothesis, undo: bool) {
-        let several = what.also.len() > 0;
+        let several = !what.also.is_empty();
         let catalogue = &self.definition.catalogue;
         for (session, items) in what.shares() {
             let open = session.and_then(|id| self.sessions.get_mut(id));

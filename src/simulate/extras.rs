@@ -20,7 +20,7 @@ const STAFF_AFTER_S: std::ops::Range<f64> = 2.0..5.0;
 /// In a store that is open for ever staff come when so many of the facings want filling, and not more often than this,
 /// seconds.
 const LOW_PART: f64 = 0.2;
-const STAFF_GAP_S: f64 = 120.0;
+const STAFF_GAP_S: f64 = 60.0;
 
 impl Store {
     /// Lets somebody without a code in behind the shopper of that index, who passes the gate when it decides next.

@@ -372,12 +372,14 @@ mod tests {
         let made: usize = (0..3).map(|s| load.picks(s, 100).len()).sum();
         let inputs = sense(&recording);
         let takes = (inputs.iter())
-            .filter(|(input, _)| match input {
-                Input::Observation(stamped) => match &stamped.observation {
+            .filter(|(input, _)| {
+                let Input::Observation(stamped) = input else {
+                    return false;
+                };
+                match &stamped.observation {
                     Observation::Shelf(change) => change.kind == ChangeKind::Take,
                     Observation::Body(_) | Observation::Gate(_) => false,
-                },
-                _ => false,
+                }
             })
             .count();
         assert!(made >= 6);

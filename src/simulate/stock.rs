@@ -115,7 +115,7 @@ impl Stock {
     /// Facings that want filling.
     pub fn low(&self) -> usize {
         let facings = self.facings.iter();
-        facings.filter(|facing| facing.units() <= UNITS_LOW).count()
+        facings.filter(|facing| facing.is_low()).count()
     }
 
     /// Pairs of facings on one shelf whose products weigh nearly the same, each pair both ways.
@@ -143,6 +143,11 @@ impl Facing {
     /// Units that stand there.
     pub fn units(&self) -> usize {
         self.stock.len()
+    }
+
+    /// Whether it wants filling.
+    pub fn is_low(&self) -> bool {
+        self.units() <= UNITS_LOW
     }
 
     /// How many more units staff would put there.

@@ -14,6 +14,8 @@ const MISPLACE: f64 = 0.06;
 const LOOKS_MAX: usize = 64;
 /// Of so many facings that staff look at they fill the emptiest, or clear the fullest.
 const STAFF_LOOKS: usize = 12;
+/// Staff take something out only of facings with so many units.
+const EXPIRED_AMONG: usize = 4;
 /// Probability that staff take something out at a stop at which they may.
 const TAKE_OUT: f64 = 0.7;
 
@@ -120,7 +122,7 @@ impl Stop {
         if stops_left.is_multiple_of(2)
             && random.random_bool(TAKE_OUT)
             && let Some(&facing) = looked_at.iter().max_by_key(by_units)
-            && facings[facing].units() > 1
+            && facings[facing].units() >= EXPIRED_AMONG
         {
             let quantity = random.random_range(1..3);
             let actions = vec![Action::Pick { facing, quantity }];
@@ -128,7 +130,11 @@ impl Stop {
         }
         let &facing = looked_at.iter().min_by_key(by_units)?;
         let room = facings[facing].room();
-        let mut left = random.random_range(2..7).min(room);
+        let mut left = if facings[facing].is_low() {
+            room
+        } else {
+            random.random_range(2..7).min(room)
+        };
         let mut actions = Vec::new();
         while left > 0 {
             let quantity = random.random_range(1..4).min(left);

@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod auditor;
 mod broker;
 mod cli;
 mod console;
@@ -28,4 +29,5 @@ mod program;
 mod recording;
 mod replay;
 mod simulate;
+mod situations;
 mod wire;

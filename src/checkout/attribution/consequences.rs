@@ -138,7 +138,7 @@ fn came(change: &ShelfObservation, product: Option<ProductId>, share: f64) -> Ly
 fn lighten(thing: &mut Lying, changes: &[PlateChange]) {
     for change in changes {
         match thing.plates.iter_mut().find(|p| p.plate == change.plate) {
-            Some(plate) => plate.delta_mg = plate.delta_mg + change.delta_mg,
+            Some(plate) => plate.delta_mg += change.delta_mg,
             None => thing.plates.push(*change),
         }
     }

@@ -186,7 +186,14 @@ fn later(input: Input, by_us: i64) -> Input {
             (watermark.open.iter_mut()).for_each(|open| shift(&mut open.since));
             Input::Watermark(watermark)
         }
-        other => other,
+        other @ (Input::Undecodable { .. }
+        | Input::Status(_)
+        | Input::DeviceEnrolled { .. }
+        | Input::DeviceRevoked { .. }
+        | Input::Payment { .. }
+        | Input::Verdict { .. }
+        | Input::Tick
+        | Input::EndOfRecording) => other,
     }
 }
 
