@@ -29,6 +29,8 @@ const ANOTHER: f64 = 3.0;
 const BACK_AGAIN: f64 = 6.0;
 /// Hands press far more often than somebody puts an item down that another takes at once.
 const AWAY_AGAIN: f64 = 10.0;
+/// What undoes a move leaves less than this share of it.
+const UNDONE: f64 = 0.3;
 /// And how rare that they do so at the same time.
 const AT_ONCE: f64 = 3.5;
 /// A typical press, grams.
@@ -245,10 +247,12 @@ fn cut<'a, 'u>(
         for start in (0..end).rev() {
             let mut cost = best[start].0 + run_cost(&lane[start..end], units);
             if start > 0 {
-                let sign = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>().signum();
-                cost += match (sign(&lane[start - 1]) > 0.0, sign(&lane[start]) > 0.0) {
-                    (true, true) | (false, false) => ANOTHER,
-                    (false, true) => BACK_AGAIN,
+                let net = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>();
+                let (earlier, later) = (net(&lane[start - 1]), net(&lane[start]));
+                let undone = (earlier + later).abs() < UNDONE * earlier.abs();
+                cost += match (earlier * later < 0.0, later > 0.0 || !undone) {
+                    (false, _) => ANOTHER,
+                    (true, true) => BACK_AGAIN,
                     (true, false) => AWAY_AGAIN,
                 };
             }

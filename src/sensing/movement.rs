@@ -286,6 +286,13 @@ fn silence_ringing(moves: &mut Vec<Move>) {
     *moves = kept;
 }
 
+/// The median of values in any order.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    middle(&sorted)
+}
+
 /// The median of sorted values.
 pub(crate) fn middle(sorted: &[f64]) -> f64 {
     match sorted.len() {

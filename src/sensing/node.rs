@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::body_track::Segmenter;
+use super::cell::Place;
 use super::history::History;
 use super::item_match;
-use super::shelf::{Change, NOTICE_S, Place, ShelfSensor};
+use super::shelf::{Change, NOTICE_S, ShelfSensor};
 use crate::observation::{ChangeKind, Observation, OpenInterval, ShelfObservation};
 use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::store::{Definition, PlateId, ShelfId};

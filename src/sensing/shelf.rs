@@ -1,9 +1,11 @@
 //! One shelf: watches its plates, and says what changed when they have come to rest.
 
+use super::cell::{Cell, Place};
 use super::combine::{self, DELTA_MIN_G, Joined, Kind, Pending};
 use super::history::{History, Trace};
-use super::load_cell::{Activity, Plate, SETTLED_BLOCKS};
+use super::load_cell::{Activity, SETTLED_BLOCKS};
 use super::movement::{self, Move, Movement, Rest};
+use super::one_by_one;
 use crate::observation::{ChangeKind, OpenInterval, PlateChange};
 use crate::store::ShelfId;
 use crate::units::{Milligrams, Timestamp};
@@ -18,15 +20,7 @@ const NEIGHBOUR_WAIT_S: f64 = 2.7;
 pub(super) const NOTICE_S: f64 = 0.25;
 /// How long an opened plate may wait for a better measured level, seconds.
 const PRECISION_WAIT_S: f64 = 2.5;
-/// No item is put down as slowly as this, or lifted: blocks from 10 to 90 % (0.9 s, 3.5 s).
-const PUT_BLOCKS_MAX: f64 = 18.0;
-const LIFT_BLOCKS_MAX: f64 = 70.0;
-/// Units are taken apart that leave further apart than this (0.11 s: more than one item takes to leave), and not
-/// when they were lifted together, slowly (1.2 s).
-const APART_BLOCKS: f64 = 2.2;
-const APART_BLOCKS_MAX: f64 = 24.0;
-/// A load is gone when no more than this is left of it: grams, and share.
-const LOAD_LEFT: (f64, f64) = (10.0, 0.05);
+
 /// A rest that a trace can be cut at (0.25 s).
 const REST_VALUES: usize = 5;
 /// A change in so long a stretch without readings is unsure, blocks (3 s).
@@ -42,29 +36,6 @@ pub struct Change {
     pub end: Timestamp,
     pub kind: ChangeKind,
     pub plates: Vec<PlateChange>,
-}
-
-/// One plate of a shelf.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Index of the plate on its shelf.
-    pub plate: u16,
-    /// Column in the history.
-    pub column: usize,
-    /// What the products that stand there weigh, grams.
-    pub units: Vec<f64>,
-}
-
-#[derive(Debug)]
-struct Cell {
-    place: Place,
-    state: Plate,
-    /// Block at which it became active.
-    opened: u64,
-    /// Block from which on its level is its own: no trace goes back before it.
-    quiet_since: u64,
-    /// What leans on it and is no product, grams.
-    load: f64,
 }
 
 /// A step that went out: cell, position, blocks that it took, grams.
@@ -83,15 +54,7 @@ pub struct ShelfSensor {
 impl ShelfSensor {
     /// A shelf of these plates, left to right.
     pub fn new(id: ShelfId, places: impl IntoIterator<Item = Place>) -> Self {
-        let cells = (places.into_iter())
-            .map(|place| Cell {
-                place,
-                state: Plate::default(),
-                opened: 0,
-                quiet_since: 0,
-                load: 0.0,
-            })
-            .collect();
+        let cells = (places.into_iter()).map(Cell::new).collect();
         ShelfSensor {
             id,
             cells,
@@ -185,7 +148,7 @@ impl ShelfSensor {
         let kept = |m: &Move| until.is_none_or(|rest| m.moved.1 <= f64::from(rest.from));
         let mut found = Vec::new();
         for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
-            let kind = cell.kind(m, movement.moves.get(i + 1));
+            let kind = cell.kind(m, movement.moves.get(i + 1), from);
             found.push(cell.pending(index, m, kind, from, now));
         }
         if found.is_empty()
@@ -234,7 +197,7 @@ impl ShelfSensor {
                 .cloned()
                 .collect();
             for joined in combine::join(&unexplained, |cell| &self.cells[cell].place.units) {
-                let parts = self.one_by_one(joined, history);
+                let parts = one_by_one::take_apart(joined, &self.cells, history);
                 out.extend(parts.iter().map(|part| self.change(part, history, now)));
             }
             self.recent
@@ -276,100 +239,6 @@ impl ShelfSensor {
             || (self.cells[near].iter()).all(|c| !c.state.is_active() || c.opened > p.settled)
     }
 
-    /// Several units of a product that left one after another, faster than the plates come to rest in between: when
-    /// each of them left is when the sum of the plates crossed the middle between two whole numbers of units.
-    fn one_by_one(&self, joined: Joined, history: &History) -> Vec<Joined> {
-        let net: f64 = joined.cells.iter().map(|c| c.1).sum();
-        let sigma = joined.cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
-        let of = |c: &(usize, f64, f64)| &self.cells[c.0].place;
-        let units: Vec<f64> = (joined.cells.iter())
-            .flat_map(|c| of(c).units.clone())
-            .collect();
-        let number = if joined.kind == Kind::Item && joined.half * 2.0 < APART_BLOCKS_MAX {
-            combine::quantity(&units, net, sigma)
-        } else {
-            1
-        };
-        let traces: Vec<Trace> = (joined.cells.iter())
-            .map(|c| {
-                history.trace(
-                    joined.opened.saturating_sub(6)..history.count(),
-                    of(c).column,
-                )
-            })
-            .collect();
-        // Blocks without a value on one of the plates say nothing about the sum.
-        let whole = traces
-            .iter()
-            .all(|t| t.len() == traces[0].len() && t.len() > 12);
-        if number < 2 || !whole || history.oldest() + 6 > joined.opened {
-            return vec![joined];
-        }
-        let base: Vec<f64> = traces.iter().map(|t| median(&t.grams[..6])).collect();
-        let sum = |i: usize| {
-            traces
-                .iter()
-                .zip(&base)
-                .map(|(t, b)| t.grams[i] - b)
-                .sum::<f64>()
-        };
-        let share = |i: usize| sum(i) / net;
-        let crossings: Vec<f64> = (0..number)
-            .filter_map(|k| {
-                let level = (f64::from(k) + 0.5) / f64::from(number);
-                let i = (5..traces[0].len()).find(|&i| share(i) >= level)?;
-                let part = (level - share(i - 1)) / (share(i) - share(i - 1));
-                Some((i - 1) as f64 + part.clamp(0.0, 1.0))
-            })
-            .collect();
-        let mut cuts: Vec<usize> = vec![0];
-        cuts.extend(
-            (1..crossings.len()).filter(|&k| crossings[k] - crossings[k - 1] > APART_BLOCKS),
-        );
-        if cuts.len() < 2 || crossings.len() < number as usize {
-            return vec![joined];
-        }
-        cuts.push(crossings.len());
-        let begin = joined.opened as f64 - 6.0;
-        // Grams of each plate that had gone before unit `k`, scaled to whole units.
-        let gone = |k: usize| -> Vec<f64> {
-            if k == 0 {
-                return vec![0.0; traces.len()];
-            }
-            if k == crossings.len() {
-                return joined.cells.iter().map(|c| c.1).collect();
-            }
-            let between = ((crossings[k - 1] + crossings[k]) / 2.0).round() as usize;
-            let wanted = net * k as f64 / f64::from(number);
-            let scale = wanted / sum(between);
-            let scale = if (0.5..2.0).contains(&scale) {
-                scale
-            } else {
-                1.0
-            };
-            let levels = traces.iter().zip(&base);
-            levels
-                .map(|(t, b)| scale * (t.grams[between] - b))
-                .collect()
-        };
-        (cuts.windows(2))
-            .map(|cut| {
-                let (from, to) = (gone(cut[0]), gone(cut[1]));
-                let cells = joined.cells.iter().enumerate();
-                let cells: Vec<(usize, f64, f64)> = cells
-                    .map(|(i, c)| (c.0, to[i] - from[i], c.2.max(0.01 * net.abs())))
-                    .filter(|c| c.1 * net > 0.0 && c.1.abs() >= DELTA_MIN_G)
-                    .collect();
-                Joined {
-                    cells,
-                    at: begin + (crossings[cut[0]] + crossings[cut[1] - 1]) / 2.0,
-                    half: (crossings[cut[1] - 1] - crossings[cut[0]]) / 2.0,
-                    ..joined.clone()
-                }
-            })
-            .collect()
-    }
-
     fn change(&self, joined: &Joined, history: &History, now: u64) -> Change {
         let net: f64 = joined.cells.iter().map(|c| c.1).sum();
         let start = start_of(history, joined.opened);
@@ -400,90 +269,6 @@ impl ShelfSensor {
                 })
                 .collect(),
         }
-    }
-}
-
-impl Cell {
-    fn pending(&mut self, cell: usize, m: &Move, kind: Kind, from: u64, now: u64) -> Pending {
-        // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
-        let begun = from + m.moved.0 as u64;
-        if kind == Kind::Foreign {
-            self.load += m.delta;
-        }
-        if self.load.abs() < LOAD_LEFT.0 {
-            self.load = 0.0;
-        }
-        Pending {
-            cell,
-            opened: begun.max(self.opened),
-            at: from as f64 + m.at,
-            took: m.took,
-            unseen: m.unseen,
-            settled: now,
-            kind,
-            delta: m.delta,
-            sigma: m.sigma,
-        }
-    }
-
-    /// Whether a move can be an item. A hand that leans on a plate comes slowly or does not keep still; it has left
-    /// when the weight is back where it was but for what was taken meanwhile.
-    fn kind(&self, m: &Move, next: Option<&Move>) -> Kind {
-        let left = (self.load + m.delta).abs();
-        let small = LOAD_LEFT.0.max(LOAD_LEFT.1 * self.load.abs());
-        let lifted = self.load * m.delta < 0.0;
-        let slow = m.took > PUT_BLOCKS_MAX;
-        let leaves = lifted && (left <= small || (slow && m.delta.abs() < self.load.abs()));
-        // A press before a slow lift is over when the lift begins.
-        let press = next.is_some_and(|n| {
-            n.delta < -0.7 * m.delta && n.moved.0 - m.moved.1 < combine::PRESS && !slow
-        });
-        let fits = m.steady_after && combine::fits(&self.place.units, m.delta, m.sigma);
-        let comes = m.delta > 0.0 && ((slow && !fits) || (!m.steady_after && !press));
-        if leaves || comes || m.took > LIFT_BLOCKS_MAX || (slow && !m.steady_after) {
-            Kind::Foreign
-        } else {
-            Kind::Item
-        }
-    }
-
-    fn touch(&self, cell: usize, at: f64, now: u64) -> Pending {
-        Pending {
-            cell,
-            opened: self.opened,
-            at,
-            took: 0.0,
-            unseen: 0.0,
-            settled: now,
-            kind: Kind::Touch,
-            delta: 0.0,
-            sigma: 1.0,
-        }
-    }
-
-    /// What leaned on the plate within one trace is one change, and a touch if nothing is left of it.
-    fn settle_loads(&self, found: Vec<Pending>) -> Vec<Pending> {
-        let (loads, mut out): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|p| p.kind == Kind::Foreign);
-        let sum: f64 = loads.iter().map(|p| p.delta).sum();
-        let most = |a: &&Pending, b: &&Pending| a.delta.abs().total_cmp(&b.delta.abs());
-        if let Some(largest) = loads.iter().max_by(most) {
-            let small = LOAD_LEFT.0.max(LOAD_LEFT.1 * largest.delta.abs());
-            let opened = loads
-                .iter()
-                .map(|p| p.opened)
-                .min()
-                .unwrap_or(largest.opened);
-            let touch = sum.abs() < small;
-            out.push(Pending {
-                opened,
-                kind: if touch { Kind::Touch } else { Kind::Foreign },
-                delta: if touch { 0.0 } else { sum },
-                sigma: loads.iter().map(|p| p.sigma).fold(0.0, f64::max),
-                ..largest.clone()
-            });
-        }
-        out
     }
 }
 
@@ -539,11 +324,5 @@ fn spread(values: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let middle = movement::middle(&sorted);
     let off: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
-    1.48 * median(&off)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    movement::middle(&sorted)
+    1.48 * movement::median(&off)
 }

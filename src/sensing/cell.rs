@@ -1,0 +1,198 @@
+//! One plate at work: which of its moves are items that come or leave, and which are a hand that leans on it.
+
+use super::combine::{self, Kind, Pending};
+use super::load_cell::Plate;
+use super::movement::Move;
+
+/// No item is put down as slowly as this, or lifted: blocks from 10 to 90 % (0.9 s, 3.5 s).
+const PUT_BLOCKS_MAX: f64 = 18.0;
+const LIFT_BLOCKS_MAX: f64 = 70.0;
+/// A load is gone when no more than this is left of it: grams, and share.
+const LOAD_LEFT: (f64, f64) = (10.0, 0.05);
+/// What is put down may be a hand or a bag from this many grams on. It sways by less than this share of its weight,
+/// over at least so many blocks (0.2 s from 10 to 90 %), and a hand is no heavier than that.
+const GUEST_MIN_G: f64 = 80.0;
+const GUEST_SWAYS_MAX_G: f64 = 900.0;
+const SWAY: f64 = 0.15;
+const SWAY_BLOCKS: f64 = 4.0;
+
+/// One plate of a shelf.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Index of the plate on its shelf.
+    pub plate: u16,
+    /// Column in the history.
+    pub column: usize,
+    /// What the products that stand there weigh, grams.
+    pub units: Vec<f64>,
+}
+
+/// One plate at work: its state, and what is known to stand or lean on it.
+#[derive(Debug)]
+pub struct Cell {
+    pub place: Place,
+    pub state: Plate,
+    /// Block at which it became active.
+    pub opened: u64,
+    /// Block from which on its level is its own: no trace goes back before it.
+    pub quiet_since: u64,
+    /// What leans on it and is no product, grams.
+    load: f64,
+    /// What was put down on it last.
+    guest: Option<Guest>,
+}
+
+/// A thing that was put down and has not left.
+#[derive(Clone, Copy, Debug)]
+struct Guest {
+    /// The block by which it had come.
+    since: u64,
+    grams: f64,
+    /// How much heavier it seems since: a hand sways, a bag sags onto the next plate.
+    sway: f64,
+}
+
+/// What may be left of a load that is gone, grams.
+fn left_of(load: f64) -> f64 {
+    LOAD_LEFT.0.max(LOAD_LEFT.1 * load.abs())
+}
+
+impl Cell {
+    /// A plate that has said nothing yet.
+    pub fn new(place: Place) -> Self {
+        Cell {
+            place,
+            state: Plate::default(),
+            opened: 0,
+            quiet_since: 0,
+            load: 0.0,
+            guest: None,
+        }
+    }
+
+    /// What a move of its trace, which begins at block `from`, has to be put together with others as.
+    pub fn pending(&mut self, cell: usize, m: &Move, kind: Kind, from: u64, now: u64) -> Pending {
+        // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
+        let begun = from + m.moved.0 as u64;
+        let delta = match kind {
+            Kind::Item => self.received(m.delta, from + m.moved.1 as u64),
+            Kind::Foreign | Kind::Touch => self.borne(m.delta),
+        };
+        Pending {
+            cell,
+            opened: begun.max(self.opened),
+            at: from as f64 + m.at,
+            took: m.took,
+            unseen: m.unseen,
+            settled: now,
+            kind,
+            delta,
+            sigma: m.sigma,
+        }
+    }
+
+    /// Takes note of something that came or left, and says what it weighs: what was put down takes as much away with
+    /// it as it brought, however it swayed in between.
+    fn received(&mut self, delta: f64, since: u64) -> f64 {
+        if delta >= GUEST_MIN_G {
+            self.guest = Some(Guest {
+                since,
+                grams: delta,
+                sway: 0.0,
+            });
+        }
+        let Some(guest) = self.guest.filter(|_| delta < 0.0) else {
+            return delta;
+        };
+        if (guest.grams + guest.sway + delta).abs() > left_of(guest.grams) {
+            return delta;
+        }
+        self.guest = None;
+        if guest.sway == 0.0 {
+            delta
+        } else {
+            -guest.grams
+        }
+    }
+
+    /// Takes note of what is no product.
+    fn borne(&mut self, delta: f64) -> f64 {
+        match &mut self.guest {
+            Some(guest) if delta.abs() < SWAY * guest.grams => guest.sway += delta,
+            Some(_) | None => self.load += delta,
+        }
+        if self.load.abs() < LOAD_LEFT.0 {
+            self.load = 0.0;
+        }
+        delta
+    }
+
+    /// Whether a move can be an item. A hand that leans on a plate comes slowly or does not keep still; it has left
+    /// when the weight is back where it was but for what was taken meanwhile.
+    pub fn kind(&self, m: &Move, next: Option<&Move>, from: u64) -> Kind {
+        let left = (self.load + m.delta).abs();
+        let small = left_of(self.load);
+        let lifted = self.load * m.delta < 0.0;
+        let slow = m.took > PUT_BLOCKS_MAX;
+        let leaves = lifted && (left <= small || (slow && m.delta.abs() < self.load.abs()));
+        // A press before a slow lift is over when the lift begins.
+        let press = next.is_some_and(|n| {
+            n.delta < -0.7 * m.delta && n.moved.0 - m.moved.1 < combine::PRESS && !slow
+        });
+        let fits = m.steady_after && combine::fits(&self.place.units, m.delta, m.sigma);
+        let comes = m.delta > 0.0 && ((slow && !fits) || (!m.steady_after && !press));
+        let sways = self.guest.is_some_and(|guest| {
+            let begun = from + m.moved.0 as u64;
+            begun > guest.since + combine::PRESS as u64
+                && m.delta.abs() < SWAY * guest.grams
+                && guest.grams < GUEST_SWAYS_MAX_G
+                && (m.took >= SWAY_BLOCKS || !m.steady_after)
+                && !combine::fits(&self.place.units, m.delta, m.sigma)
+        });
+        if sways || leaves || comes || m.took > LIFT_BLOCKS_MAX || (slow && !m.steady_after) {
+            Kind::Foreign
+        } else {
+            Kind::Item
+        }
+    }
+
+    /// A press without a move.
+    pub fn touch(&self, cell: usize, at: f64, now: u64) -> Pending {
+        Pending {
+            cell,
+            opened: self.opened,
+            at,
+            took: 0.0,
+            unseen: 0.0,
+            settled: now,
+            kind: Kind::Touch,
+            delta: 0.0,
+            sigma: 1.0,
+        }
+    }
+
+    /// What leaned on the plate within one trace is one change, and a touch if nothing is left of it.
+    pub fn settle_loads(&self, found: Vec<Pending>) -> Vec<Pending> {
+        let (loads, mut out): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|p| p.kind == Kind::Foreign);
+        let sum: f64 = loads.iter().map(|p| p.delta).sum();
+        let most = |a: &&Pending, b: &&Pending| a.delta.abs().total_cmp(&b.delta.abs());
+        if let Some(largest) = loads.iter().max_by(most) {
+            let small = left_of(largest.delta);
+            let opened = loads
+                .iter()
+                .map(|p| p.opened)
+                .min()
+                .unwrap_or(largest.opened);
+            let touch = sum.abs() < small;
+            out.push(Pending {
+                opened,
+                kind: if touch { Kind::Touch } else { Kind::Foreign },
+                delta: if touch { 0.0 } else { sum },
+                sigma: loads.iter().map(|p| p.sigma).fold(0.0, f64::max),
+                ..largest.clone()
+            });
+        }
+        out
+    }
+}
