@@ -95,7 +95,8 @@ impl Day {
 /// Whether a wrong charge of a product on a day is what a test is about; the seed is given, too.
 type Concerns = fn(&ProductId, &Day, u64) -> bool;
 
-/// Somebody without a receipt moved that product, and without them the same day has nothing wrong with it.
+/// Somebody without a receipt moved that product, more units of it were charged than all who pay have taken, and
+/// without them the same day has nothing wrong with it.
 fn others_moved_it(product: &ProductId, day: &Day, seed: u64) -> bool {
     let truth = &day.truth;
     let pays = |event: &TrueEvent| {
@@ -104,7 +105,15 @@ fn others_moved_it(product: &ProductId, day: &Day, seed: u64) -> bool {
     };
     let mut by_others = truth.events.iter().filter(|event| !pays(event));
     let moved = by_others.any(|event| event.barcode.as_ref() == Some(product));
-    moved && {
+    let charged = day.receipts.iter().flat_map(|receipt| &receipt.lines);
+    let charged = charged
+        .filter(|line| line.product == *product)
+        .map(|line| line.quantity);
+    let taken = truth.receipts.iter().flat_map(|receipt| &receipt.products);
+    let taken = taken
+        .filter(|line| line.barcode == *product)
+        .map(|line| line.quantity);
+    moved && charged.sum::<u32>() > taken.sum() && {
         let (_, wrong) = Day::new(None, seed).audit();
         wrong.iter().all(|(other, _)| other != product)
     }
@@ -132,6 +141,13 @@ fn audited(
         "{situation}: of {all} units {all_wrong:#?}"
     );
     days
+}
+
+#[test]
+fn what_a_tailgater_takes_is_on_nobodys_receipt() {
+    for day in audited(Situation::Tailgater, 1..=5, others_moved_it) {
+        assert_eq!(day.receipts.len(), 4);
+    }
 }
 
 #[test]
