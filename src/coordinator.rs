@@ -23,6 +23,7 @@ use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
 
 mod deciding;
+mod floor;
 mod gate;
 mod inferring;
 mod intake;
@@ -132,6 +133,9 @@ pub struct Coordinator {
     state: State,
     intake: intake::Intake,
     tracks: Tracks,
+    /// Poses and visits were last forgotten when everything up to this was decided.
+    pruned_to: Timestamp,
+    floor: floor::Floor,
     visits: BTreeMap<TrackId, Visit>,
     devices: BTreeMap<DeviceId, EnrolledDevice>,
     /// Entry codes that were accepted, by time step: each is accepted once.
@@ -140,6 +144,8 @@ pub struct Coordinator {
     unbound: BTreeMap<SessionId, Option<Timestamp>>,
     /// No node watches the gate: a session lasts from a track's first sight to its last.
     gateless: bool,
+    /// Without a gate: no track is lost before this, as far as was looked.
+    lost_from: Timestamp,
     /// Settled sessions whose hold is being released: asked once.
     asked_to_void: BTreeSet<SessionId>,
     /// What the store believes about changes that later evidence may still decide.
@@ -160,11 +166,14 @@ impl Coordinator {
             state: State::new(definition.clone()),
             intake: intake::Intake::new(nodes.iter().cloned()),
             tracks: Tracks::default(),
+            pruned_to: Timestamp::MIN,
+            floor: floor::Floor::new(&definition.layout, definition.policy.reach_m),
             visits: BTreeMap::new(),
             devices: BTreeMap::new(),
             used_codes: BTreeSet::new(),
             unbound: BTreeMap::new(),
             gateless,
+            lost_from: Timestamp::MIN,
             asked_to_void: BTreeSet::new(),
             inferring: inferring::Inferring::new(definition.clone()),
             restored: restoring::Restored::default(),
@@ -187,7 +196,7 @@ impl Coordinator {
                         },
                         out,
                     );
-                    self.intake.settle_promises(now);
+                    self.intake.settle_promises(&stamp.node, now);
                 }
                 self.acknowledge(&stamp, out);
             }
@@ -271,7 +280,7 @@ impl Coordinator {
             self.welcome(&stamp.node, now, out);
             out.push(Output::Accept(stamped.clone()));
             self.take_in(stamped);
-            self.intake.settle_promises(now);
+            self.intake.settle_promises(&stamp.node, now);
             self.advance(out);
         }
         self.acknowledge(&stamp, out);

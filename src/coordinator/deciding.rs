@@ -11,10 +11,12 @@ use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{BodySegment, Observation, Stamped, TrackId};
 use crate::store::ShelfId;
-use crate::units::{Point, Timestamp};
+use crate::units::Timestamp;
 
 /// A track that begins this long after somebody passed in is not theirs, seconds.
 const BIND_S: f64 = 5.0;
+/// Old poses are forgotten this often, seconds of event time.
+const FORGET_S: f64 = 1.0;
 
 impl Coordinator {
     /// Decides whatever every node that is not silent has promised to have said everything about.
@@ -26,33 +28,24 @@ impl Coordinator {
     }
 
     pub(super) fn advance_to(&mut self, limit: Timestamp, out: &mut Vec<Output>) {
-        let decided = |out: &Vec<Output>| {
-            out.iter()
-                .filter(|o| matches!(o, Output::Decide(_)))
-                .count()
-        };
-        let before = decided(out);
+        let before = out.len();
         loop {
-            let observation = self.intake.next_due().filter(|due| *due <= limit);
-            let deadline = self.next_deadline().filter(|(due, _)| *due <= limit);
-            match (observation, deadline) {
-                (Some(due), Some((deadline, _))) if due <= deadline => self.decide_next(out),
-                (Some(_), None) => self.decide_next(out),
-                (_, Some((due, session))) => self.pass_deadline(&session, due, out),
+            let due = self.intake.next_due().filter(|due| *due <= limit);
+            match (due, self.next_deadline(due.unwrap_or(limit))) {
+                (Some(due), Some((deadline, session))) if deadline < due => {
+                    self.pass_deadline(&session, deadline, out);
+                }
+                (Some(_), _) => self.decide_next(out),
+                (None, Some((deadline, session))) => self.pass_deadline(&session, deadline, out),
                 (None, None) => break,
             }
         }
         self.settle_ready(limit, out);
         if limit > self.state.frontier {
             self.state.frontier = limit;
-            self.tracks.prune(limit);
-            // Who was never a shopper is forgotten with their poses.
-            let oldest = limit.plus_seconds(-KEPT_S);
-            let shopper = |track: &_| self.state.by_track.contains_key(track);
-            self.visits
-                .retain(|track, visit| visit.last_seen >= oldest || shopper(track));
+            self.forget_old(limit);
         }
-        if decided(out) > before {
+        if out[before..].iter().any(|o| matches!(o, Output::Decide(_))) {
             self.decide(
                 Decision::FrontierAdvanced {
                     to: self.state.frontier,
@@ -60,6 +53,19 @@ impl Coordinator {
                 out,
             );
         }
+    }
+
+    /// Forgets poses that nothing looks at any more, and with them whoever was never a shopper. Now and then is enough:
+    /// what is too old makes no difference by being there.
+    fn forget_old(&mut self, decided_to: Timestamp) {
+        if decided_to < self.pruned_to.plus_seconds(FORGET_S) {
+            return;
+        }
+        self.pruned_to = decided_to;
+        self.tracks.prune(decided_to);
+        let oldest = decided_to.plus_seconds(-KEPT_S);
+        let shopper = |track: &_| self.state.by_track.contains_key(track);
+        (self.visits).retain(|track, visit| visit.last_seen >= oldest || shopper(track));
     }
 
     fn decide_next(&mut self, out: &mut Vec<Output>) {
@@ -100,6 +106,7 @@ impl Coordinator {
                 },
                 out,
             );
+            self.lost_from = self.lost_from.min(at);
             self.authorise(session, at, out);
         } else if new
             && !self.is_claimed(&segment.track)
@@ -148,12 +155,7 @@ impl Coordinator {
         let Some(place) = segment.poses.iter().rev().find_map(seen) else {
             return;
         };
-        let reach_m = self.definition.policy.reach_m;
-        for (id, shelf) in &self.definition.layout.shelves {
-            if floor_distance(shelf, &place).is_some_and(|d| d <= reach_m) {
-                visit.near.insert(*id);
-            }
-        }
+        visit.near.extend(self.floor.within_reach(place));
     }
 
     pub(super) fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
@@ -230,17 +232,6 @@ impl Coordinator {
             ) => {}
         }
     }
-}
-
-/// Metres on the floor plan between a place and a shelf's front edge.
-fn floor_distance(shelf: &crate::store::Shelf, place: &Point) -> Option<f64> {
-    let (first, last) = (shelf.plates.first()?, shelf.plates.last()?);
-    let (low, high) = (
-        first.front.x - first.width_m / 2.0,
-        last.front.x + last.width_m / 2.0,
-    );
-    let dx = (low - place.x).max(place.x - high).max(0.0);
-    Some(dx.hypot(place.y - first.front.y))
 }
 
 /// Twelve hex digits that name a combination of texts.

@@ -115,8 +115,7 @@ impl Coordinator {
 
     /// A track is somebody's for one visit: who lingers in the door after the receipt is not the next to come in.
     pub(super) fn is_claimed(&self, track: &TrackId) -> bool {
-        let mut sessions = self.state.sessions.values();
-        sessions.any(|s| s.track.as_ref() == Some(track))
+        self.state.claimed.contains(track)
     }
 
     /// The shopper whose track is at the gate has left; unless it was somebody whom no session is of.

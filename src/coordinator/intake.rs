@@ -76,14 +76,19 @@ impl Heard {
 pub struct Intake {
     outboxes: BTreeMap<(NodeName, OutboxId), Received>,
     nodes: BTreeMap<NodeName, Heard>,
+    /// What each node promises, the least first.
+    promises: BTreeSet<(Timestamp, NodeName)>,
     pending: BTreeMap<Due, Arc<Stamped>>,
 }
 
 impl Intake {
     /// Expects the nodes that take part.
     pub fn new(nodes: impl IntoIterator<Item = NodeName>) -> Self {
+        let nodes: BTreeMap<_, _> = nodes.into_iter().map(|n| (n, Heard::default())).collect();
+        let promises = nodes.keys().map(|n| (Timestamp::MIN, n.clone()));
         Intake {
-            nodes: nodes.into_iter().map(|n| (n, Heard::default())).collect(),
+            promises: promises.collect(),
+            nodes,
             ..Intake::default()
         }
     }
@@ -160,7 +165,7 @@ impl Intake {
             let node = watermark.node.clone();
             heard.waiting.push_back(watermark);
             let before = self.promise_of(&node);
-            self.settle_promises(now);
+            self.settle_promises(&node, now);
             return self.promise_of(&node) > before;
         }
         false
@@ -170,36 +175,36 @@ impl Intake {
         Some(self.nodes.get(node)?.promise.as_ref()?.at)
     }
 
-    /// Lets promises count whose observations have all arrived by wall time `now`.
-    pub fn settle_promises(&mut self, now: Timestamp) {
-        for (node, heard) in &mut self.nodes {
-            let arrived = |w: &Watermark| {
-                let received = self.outboxes.get(&(node.clone(), w.outbox.clone()));
-                received.map_or(0, |r| r.contiguous) >= w.sequence
-            };
-            let Some(last) = heard.waiting.iter().rposition(arrived) else {
-                continue;
-            };
-            let Some(mut promise) = heard.waiting.drain(..=last).next_back() else {
-                continue;
-            };
-            // A promise is never taken back.
-            let before = heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.at);
-            if promise.at > before {
-                heard.moved_at = Some(now);
-            }
-            promise.at = promise.at.max(before);
-            heard.promise = Some(promise);
+    /// Lets promises of a node count whose observations have all arrived by wall time `now`.
+    pub fn settle_promises(&mut self, node: &NodeName, now: Timestamp) {
+        let Some(heard) = self.nodes.get_mut(node) else {
+            return;
+        };
+        let arrived = |w: &Watermark| {
+            let received = self.outboxes.get(&(node.clone(), w.outbox.clone()));
+            received.map_or(0, |r| r.contiguous) >= w.sequence
+        };
+        let Some(last) = heard.waiting.iter().rposition(arrived) else {
+            return;
+        };
+        let Some(mut promise) = heard.waiting.drain(..=last).next_back() else {
+            return;
+        };
+        // A promise is never taken back.
+        let before = heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.at);
+        if promise.at > before {
+            heard.moved_at = Some(now);
+            self.promises.remove(&(before, node.clone()));
+            self.promises.insert((promise.at, node.clone()));
         }
+        promise.at = promise.at.max(before);
+        heard.promise = Some(promise);
     }
 
     /// The time that every node but the `silent` ones has promised.
     pub fn promise(&self, silent: impl Fn(&NodeName) -> bool) -> Timestamp {
-        (self.nodes.iter())
-            .filter(|(node, _)| !silent(node))
-            .map(|(_, heard)| heard.promise.as_ref().map_or(Timestamp::MIN, |p| p.at))
-            .min()
-            .unwrap_or(Timestamp::MIN)
+        let least = self.promises.iter().find(|(_, node)| !silent(node));
+        least.map_or(Timestamp::MIN, |(at, _)| *at)
     }
 
     /// The intervals that are open on the shelves of every node but the `silent` ones.
@@ -297,7 +302,7 @@ mod tests {
         assert_eq!(intake.promise(|n| n.as_str() == "m"), Timestamp::MIN);
         intake.note(&stamp(2));
         intake.note(&stamp(1));
-        intake.settle_promises(Timestamp(0));
+        intake.settle_promises(&"n".into(), Timestamp(0));
         assert_eq!(intake.promise(|n| n.as_str() == "m"), Timestamp(100));
         assert_eq!(
             intake.promise(all),
@@ -320,17 +325,17 @@ mod tests {
         intake.promised(watermark(2, 20), Timestamp(0));
         intake.promised(watermark(0, 5), Timestamp(0));
         intake.note(&stamp(1));
-        intake.settle_promises(Timestamp(0));
+        intake.settle_promises(&"n".into(), Timestamp(0));
         assert_eq!(promise(&intake), Timestamp(10));
         for at in 21..2_000 {
             intake.promised(watermark(3, at), Timestamp(0));
         }
         assert_eq!(intake.nodes[&"n".into()].waiting.len(), WAITING_MAX);
         intake.note(&stamp(2));
-        intake.settle_promises(Timestamp(0));
+        intake.settle_promises(&"n".into(), Timestamp(0));
         assert_eq!(promise(&intake), Timestamp(20));
         intake.note(&stamp(3));
-        intake.settle_promises(Timestamp(0));
+        intake.settle_promises(&"n".into(), Timestamp(0));
         assert_eq!(promise(&intake), Timestamp(1_999));
     }
 

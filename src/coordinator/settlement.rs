@@ -17,15 +17,33 @@ use crate::observation::{ChangeKind, Item, Observation};
 use crate::units::{Money, Timestamp};
 
 impl Coordinator {
-    /// The next moment at which something happens to a session because time has passed.
-    pub(super) fn next_deadline(&self) -> Option<(Timestamp, SessionId)> {
-        let active = self
-            .state
-            .active
-            .iter()
-            .filter_map(|id| self.state.sessions.get(id));
-        active
-            .filter_map(|s| Some((self.deadline(s)?, s.id.clone())))
+    /// The next moment at which something happens to a session because time has passed, if it is not after `limit`.
+    pub(super) fn next_deadline(&mut self, limit: Timestamp) -> Option<(Timestamp, SessionId)> {
+        let lost = self.next_lost(limit);
+        let leaving = self.earliest(self.state.leaving.iter());
+        (lost.into_iter().chain(leaving))
+            .filter(|(due, _)| *due <= limit)
+            .min()
+    }
+
+    /// The same for whoever is inside. Their deadlines only move away, so that nobody needs to be looked at before the
+    /// earliest one that there was when they were looked at last.
+    fn next_lost(&mut self, limit: Timestamp) -> Option<(Timestamp, SessionId)> {
+        if !self.gateless || limit < self.lost_from {
+            return None;
+        }
+        let inside = (self.state.active.iter()).filter(|id| !self.state.leaving.contains(*id));
+        let first = self.earliest(inside);
+        self.lost_from = first.as_ref().map_or(Timestamp::MAX, |(due, _)| *due);
+        first
+    }
+
+    fn earliest<'a>(
+        &self,
+        sessions: impl Iterator<Item = &'a SessionId>,
+    ) -> Option<(Timestamp, SessionId)> {
+        sessions
+            .filter_map(|id| Some((self.deadline(self.state.sessions.get(id)?)?, id.clone())))
             .min()
     }
 
@@ -151,13 +169,7 @@ impl Coordinator {
 
     /// Settles every cart that nothing can change any more, everything up to `limit` being decided.
     pub(super) fn settle_ready(&mut self, limit: Timestamp, out: &mut Vec<Output>) {
-        let leaving: Vec<SessionId> = (self.state.active.iter())
-            .filter(|id| {
-                let state = self.state.sessions.get(*id).map(|s| s.state);
-                matches!(state, Some(SessionState::Leaving | SessionState::Draft))
-            })
-            .cloned()
-            .collect();
+        let leaving: Vec<SessionId> = self.state.leaving.iter().cloned().collect();
         for id in leaving {
             let Some(session) = self.state.sessions.get(&id) else {
                 continue;

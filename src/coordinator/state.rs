@@ -30,7 +30,11 @@ pub struct State {
     pub sessions: Sessions,
     /// Sessions that are not closed.
     pub active: BTreeSet<SessionId>,
+    /// Of those, whoever has left and whose cart is not final yet.
+    pub leaving: BTreeSet<SessionId>,
     pub by_track: BTreeMap<TrackId, SessionId>,
+    /// Tracks that are, or were, a session's.
+    pub claimed: BTreeSet<TrackId>,
     /// What shelves' changes are taken for that later evidence can still revise.
     pub changes: BTreeMap<Stamp, Attributed>,
     pub reviews: BTreeMap<ReviewId, OpenReview>,
@@ -52,7 +56,9 @@ impl State {
             definition,
             sessions: Sessions::new(),
             active: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             by_track: BTreeMap::new(),
+            claimed: BTreeSet::new(),
             changes: BTreeMap::new(),
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -80,6 +86,7 @@ impl State {
                 self.active.insert(session.clone());
                 if let Some(track) = track {
                     self.by_track.insert(track.clone(), session.clone());
+                    self.claimed.insert(track.clone());
                 }
                 let opened = Session {
                     id: session.clone(),
@@ -99,6 +106,7 @@ impl State {
             Decision::EntryRefused { .. } => {}
             Decision::TrackBound { session, track, .. } => {
                 self.by_track.insert(track.clone(), session.clone());
+                self.claimed.insert(track.clone());
                 self.with(session, |s| s.track = Some(track.clone()));
             }
             Decision::Attributed(attributed) => self.attribute(attributed),
@@ -118,10 +126,13 @@ impl State {
                     s.uncharged.extend(items.iter().cloned());
                 });
             }
-            Decision::SessionExited { session, at } => self.with(session, |s| {
-                s.exited_at = Some(*at);
-                s.state = SessionState::Leaving;
-            }),
+            Decision::SessionExited { session, at } => {
+                self.leaving.insert(session.clone());
+                self.with(session, |s| {
+                    s.exited_at = Some(*at);
+                    s.state = SessionState::Leaving;
+                });
+            }
             Decision::CartDetermined {
                 session,
                 lines,
@@ -132,6 +143,7 @@ impl State {
                 self.with(session, |s| s.state = SessionState::Draft)
             }
             Decision::Settled { session, .. } => {
+                self.leaving.remove(session);
                 self.with(session, |s| s.state = SessionState::Settled);
                 self.forget_changes();
             }
@@ -153,6 +165,7 @@ impl State {
             }
             Decision::ReceiptIssued { receipt } => {
                 self.active.remove(&receipt.session);
+                self.leaving.remove(&receipt.session);
                 if let Some(track) = &receipt.track {
                     self.by_track.remove(track);
                 }
