@@ -118,8 +118,8 @@ pub fn pieces(trace: &Trace, sigma: f64) -> Vec<Piece> {
     let mut from = vec![From::LeftOut; n + 1];
     for end in 1..=n {
         let mut lowest = (best[end - 1] + LEFT_OUT, From::LeftOut);
-        for start in 0..(end + 1).saturating_sub(LEVEL_BLOCKS_MIN) {
-            let before = best[start] + PIECE;
+        let starts = &best[..(end + 1).saturating_sub(LEVEL_BLOCKS_MIN)];
+        for (start, before) in starts.iter().map(|cost| cost + PIECE).enumerate() {
             if before >= lowest.0 {
                 continue;
             }
