@@ -26,7 +26,7 @@ impl Policy {
     pub fn default_in(currency: Currency) -> Self {
         Policy {
             hold: Money::new(5_000, currency),
-            confidence_min: 0.8,
+            confidence_min: 0.9,
             review_deadline_s: 3_600.0,
             node_silent_s: 5.0,
             track_lost_s: 30.0,

@@ -7,7 +7,7 @@ pub fn example(field: &str) -> Option<&'static str> {
         "name = \"Sparkling water 0.5 l\"",
         "currency = \"EUR\"",
         "hold_minor = 5000",
-        "confidence_min = 0.8",
+        "confidence_min = 0.9",
         "review_deadline_s = 3600",
         "node_silent_s = 5",
         "track_lost_s = 30",
