@@ -24,9 +24,11 @@
 //! - [`units`]: event time, milligrams, money, points; [`observation`]: what nodes vouch for; [`recording`]: what
 //!   sensors say.
 //! - [`store`]: the store definition: catalogue, planogram, layout, policy, from one TOML file.
-//! - [`sensing`]: samples to observations. [`sensing::load_cell`] watches one plate, [`sensing::weight_step`] takes a
-//!   trace apart, [`sensing::shelf`] puts the steps of neighbouring plates together, [`sensing::item_match`] says what
-//!   the grams can have been, [`sensing::body_track`] cuts tracks into segments, [`sensing::node`] is all of a node.
+//! - [`sensing`]: samples to observations. [`sensing::load_cell`] watches one plate, [`sensing::weight_step`] cuts its
+//!   trace into straight pieces, [`sensing::movement`] reads rests and moves from them, [`sensing::cell`] tells items
+//!   from hands that lean, [`sensing::combine`] and [`sensing::one_by_one`] make changes of the moves of neighbouring
+//!   plates, [`sensing::shelf`] runs them over [`sensing::history`], [`sensing::item_match`] says what the grams can
+//!   have been, [`sensing::body_track`] cuts tracks into segments, [`sensing::node`] is all of a node.
 //! - [`checkout`]: [`checkout::attribution`] (who and what, as probabilities), [`checkout::cart`],
 //!   [`checkout::session`], [`checkout::payment`] (an explicit state machine), [`checkout::receipt`],
 //!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.

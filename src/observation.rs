@@ -99,7 +99,7 @@ pub enum ChangeKind {
     Put,
     /// Pressed or brushed, and nothing changed.
     Touch,
-    /// Weight came that no product explains.
+    /// Weight came or left, by its sign, that is no product: a hand that leans on the shelf, or weight that creeps.
     Foreign,
     /// Changed, and the sensors can't say how.
     Unsure,

@@ -1,11 +1,12 @@
 //! One plate at work: which of its moves are items that come or leave, and which are a hand that leans on it.
 
 use super::combine::{self, Kind, Pending};
+use super::history::{History, Trace};
 use super::load_cell::Plate;
 use super::movement::Move;
 
-/// No item is put down as slowly as this, or lifted: blocks from 10 to 90 % (0.9 s, 3.5 s).
-const PUT_BLOCKS_MAX: f64 = 18.0;
+/// No item is put down as slowly as this, or lifted: blocks from 10 to 90 % (0.6 s, 3.5 s).
+const PUT_BLOCKS_MAX: f64 = 12.0;
 const LIFT_BLOCKS_MAX: f64 = 70.0;
 /// A load is gone when no more than this is left of it: grams, and share.
 const LOAD_LEFT: (f64, f64) = (10.0, 0.05);
@@ -15,6 +16,14 @@ const GUEST_MIN_G: f64 = 80.0;
 const GUEST_SWAYS_MAX_G: f64 = 900.0;
 const SWAY: f64 = 0.15;
 const SWAY_BLOCKS: f64 = 4.0;
+
+/// Blocks before an opening that its trace takes in (1.8 s), and what stands for them where the plate said nothing.
+const BEFORE_BLOCKS: u64 = 36;
+const KNOWN_VALUES: u32 = 12;
+/// Blocks that are exactly equal on a plate that is stuck (1 s). A plate is lively if of so many blocks (5 s) more
+/// than this share differ from the one before.
+const STUCK_BLOCKS: u32 = 20;
+const LIVELY: (u32, f64) = (100, 0.6);
 
 /// One plate of a shelf.
 #[derive(Clone, Debug)]
@@ -36,10 +45,24 @@ pub struct Cell {
     pub opened: u64,
     /// Block from which on its level is its own: no trace goes back before it.
     pub quiet_since: u64,
+    /// The last block in which it said something.
+    pub seen: u64,
+    liveliness: Liveliness,
     /// What leans on it and is no product, grams.
     load: f64,
     /// What was put down on it last.
     guest: Option<Guest>,
+}
+
+/// Whether the readings of a plate change, as those of a working converter do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Liveliness {
+    last: f64,
+    /// Blocks that equalled the one before, in a row.
+    same: u32,
+    /// Blocks that did not, and all blocks while it was not stuck.
+    changed: u32,
+    all: u32,
 }
 
 /// A thing that was put down and has not left.
@@ -65,9 +88,53 @@ impl Cell {
             state: Plate::default(),
             opened: 0,
             quiet_since: 0,
+            seen: 0,
+            liveliness: Liveliness::default(),
             load: 0.0,
             guest: None,
         }
+    }
+
+    /// How many of its last blocks, `value` being the latest, are no readings: the converter of a lively plate is
+    /// stuck when they are exactly equal for a second. Noise alone never does that to a plate whose blocks mostly
+    /// differ; a coarse or a dead one may stay the same for ever, and is believed.
+    pub fn stuck(&mut self, value: f64) -> u64 {
+        let l = &mut self.liveliness;
+        if value != l.last {
+            l.last = value;
+            l.same = 0;
+            l.changed = l.changed.saturating_add(1);
+            l.all = l.all.saturating_add(1);
+            return 0;
+        }
+        l.same = l.same.saturating_add(1);
+        if l.same < STUCK_BLOCKS {
+            l.all = l.all.saturating_add(1);
+        }
+        let lively = l.all > LIVELY.0 && f64::from(l.changed) > LIVELY.1 * f64::from(l.all);
+        if l.same < STUCK_BLOCKS || !lively {
+            0
+        } else if l.same == STUCK_BLOCKS {
+            u64::from(STUCK_BLOCKS) + 1
+        } else {
+            1
+        }
+    }
+
+    /// Its trace since a while before it opened, and the block that it begins at. Where it said nothing in that while,
+    /// the trace goes back to when it last did.
+    pub fn trace(&self, history: &History, now: u64) -> (u64, Trace) {
+        let from = (self.opened.saturating_sub(BEFORE_BLOCKS))
+            .max(self.quiet_since)
+            .max(history.oldest());
+        let column = self.place.column;
+        let silent = (from..self.opened).all(|b| history.value(b, column).is_nan());
+        if !silent || from <= self.seen || self.seen < u64::from(KNOWN_VALUES) {
+            return (from, history.trace(from..now + 1, column));
+        }
+        let known = (self.seen, self.state.level(), KNOWN_VALUES);
+        let trace = history.trace_after_silence(known, self.opened..now + 1, column);
+        (self.seen + 1 - u64::from(KNOWN_VALUES), trace)
     }
 
     /// What a move of its trace, which begins at block `from`, has to be put together with others as.

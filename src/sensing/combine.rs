@@ -104,7 +104,7 @@ fn between(a: &Pending, b: &Pending) -> f64 {
 }
 
 fn together(a: &Pending, b: &Pending) -> f64 {
-    TOGETHER + 0.25 * a.took.max(b.took)
+    TOGETHER + 0.5 * a.took.max(b.took)
 }
 
 /// Whether `small` is what a neighbouring plate feels of `big`.

@@ -104,6 +104,13 @@ impl History {
         }
     }
 
+    /// Takes back what a plate said in these blocks: it was no reading.
+    pub fn forget(&mut self, blocks: std::ops::Range<u64>, column: usize) {
+        for block in blocks.start.max(self.oldest())..blocks.end.min(self.count) {
+            self.values[(block % Self::BLOCKS) as usize * self.columns + column] = f32::NAN;
+        }
+    }
+
     /// Blocks ever pushed.
     pub fn count(&self) -> u64 {
         self.count
@@ -147,6 +154,25 @@ impl History {
                 trace.grams.push(grams);
             }
         }
+        trace
+    }
+
+    /// The trace of a plate that said nothing for longer than its trace would go back: what it said until block
+    /// `seen`, which was `level`, and what it says in `blocks`. Its first value is at block `seen` less `values`.
+    pub fn trace_after_silence(
+        &self,
+        (seen, level, values): (u64, f64, u32),
+        blocks: std::ops::Range<u64>,
+        column: usize,
+    ) -> Trace {
+        let mut trace = Trace {
+            at: (0..values).collect(),
+            grams: vec![level; values as usize],
+        };
+        let shift = blocks.start - seen.min(blocks.start);
+        let after = self.trace(blocks, column);
+        (trace.at).extend(after.at.iter().map(|at| at + shift as u32 + values - 1));
+        trace.grams.extend(after.grams);
         trace
     }
 

@@ -97,6 +97,20 @@ impl Plate {
         Activity::Quiet
     }
 
+    /// Takes note of a block in which the plate said nothing. [`Activity::Settled`]: it has been active and silent for
+    /// so long that nothing more is to be expected.
+    pub fn miss(&mut self) -> Activity {
+        if self.active_blocks == 0 {
+            return Activity::Quiet;
+        }
+        self.active_blocks += 1;
+        if self.is_overdue() {
+            Activity::Settled
+        } else {
+            Activity::Active
+        }
+    }
+
     /// Lets level (time constant 1 s) and noise (3 s) follow a quiet block; outliers pull no harder than three sigma.
     fn follow(&mut self, deviation: f64) {
         let bounded = deviation.clamp(-3.0 * self.noise, 3.0 * self.noise);

@@ -222,7 +222,7 @@ impl GroupSensor {
         self.samples = 0;
         let mut changes = Vec::new();
         for shelf in &mut self.shelves {
-            shelf.push(&self.history, &mut changes);
+            shelf.push(&mut self.history, &mut changes);
             changes.drain(..).for_each(|change| found(shelf.id, change));
         }
     }

@@ -19,6 +19,10 @@ const TOOK_MAX: f64 = 24.0;
 /// Blocks before the change that its level is measured over.
 const BASE_BLOCKS: usize = 6;
 
+/// When the plates have come to where a change leaves them, blocks after its middle.
+const ARRIVED_BLOCKS: std::ops::Range<usize> = 3..14;
+const ARRIVED_VALUES: usize = 3;
+
 /// The sum of some plates, from just before a change on.
 struct Passage {
     traces: Vec<Trace>,
@@ -52,12 +56,23 @@ impl Passage {
         self.passed(block).sum::<f64>() / self.net
     }
 
-    /// The position at which the sum first was over a share of the whole.
+    /// The position at which the sum first was over a share of the whole, and stayed there: a footstep does not.
     fn crossing(&self, share: f64) -> Option<f64> {
         let blocks = self.traces.first()?.len();
-        let after = (BASE_BLOCKS - 1..blocks).find(|&i| self.share(i) >= share)?;
+        let stays = |i: usize| (i..(i + 3).min(blocks)).all(|i| self.share(i) >= 0.7 * share);
+        let after = (BASE_BLOCKS - 1..blocks).find(|&i| self.share(i) >= share && stays(i))?;
         let (a, b) = (self.share(after - 1), self.share(after));
         Some((after - 1) as f64 + ((share - a) / (b - a)).clamp(0.0, 1.0))
+    }
+
+    /// Whether the plates came to where the change says soon after `at`, to a fraction of a unit. If not, a hand
+    /// pressed while the level before was measured.
+    fn arrives(&self, at: f64, number: u32) -> bool {
+        let blocks = self.traces.first().map_or(0, Trace::len);
+        let soon = (at as usize + ARRIVED_BLOCKS.start).min(blocks)
+            ..(at as usize + ARRIVED_BLOCKS.end).min(blocks);
+        let near = |&i: &usize| (self.share(i) - 1.0).abs() < 0.35 / f64::from(number);
+        soon.filter(near).count() >= ARRIVED_VALUES
     }
 
     /// Grams of each plate that had passed before unit `k` of those that crossed at these positions: as the plates
@@ -96,7 +111,8 @@ pub fn take_apart(joined: Joined, cells: &[Cell], history: &History) -> Vec<Join
     let crossings: Option<Vec<f64>> = (0..number)
         .map(|k| passage.crossing((f64::from(k) + 0.5) / f64::from(number)))
         .collect();
-    let Some(crossings) = crossings else {
+    let arrived = |c: &Vec<f64>| c.last().is_some_and(|&last| passage.arrives(last, number));
+    let Some(crossings) = crossings.filter(arrived) else {
         return vec![joined];
     };
     let apart = if net < 0.0 { APART_TAKEN } else { APART_PUT };

@@ -10,8 +10,6 @@ use crate::observation::{ChangeKind, OpenInterval, PlateChange};
 use crate::store::ShelfId;
 use crate::units::{Milligrams, Timestamp};
 
-/// Blocks before an opening that its trace takes in (1.8 s).
-const BEFORE_BLOCKS: u64 = 36;
 /// A press that moved a plate by less than this is not worth a touch, grams.
 const TOUCH_MIN_G: f64 = 12.0;
 /// How long a step waits for an active neighbour to settle, seconds.
@@ -64,18 +62,31 @@ impl ShelfSensor {
     }
 
     /// Looks at the latest block of the history.
-    pub fn push(&mut self, history: &History, out: &mut Vec<Change>) {
+    pub fn push(&mut self, history: &mut History, out: &mut Vec<Change>) {
         let now = history.count() - 1;
         for index in 0..self.cells.len() {
             let cell = &mut self.cells[index];
             let value = history.value(now, cell.place.column);
-            if value.is_nan() {
-                continue;
+            let stuck = if value.is_nan() { 0 } else { cell.stuck(value) };
+            if stuck > 0 {
+                history.forget(now + 1 - stuck.min(now + 1)..now + 1, cell.place.column);
+                cell.seen = cell.seen.min(now.saturating_sub(stuck));
             }
-            match cell.state.push(value, || history.latest(cell.place.column)) {
+            let silent = value.is_nan() || stuck > 0;
+            let activity = if silent {
+                cell.state.miss()
+            } else {
+                cell.state.push(value, || history.latest(cell.place.column))
+            };
+            match activity {
                 Activity::Quiet | Activity::Active => {}
                 Activity::Opened => cell.opened = now,
-                Activity::Settled => self.take_apart(index, history, now, false),
+                Activity::Settled => self.take_apart(index, history, now, silent),
+            }
+            let cell = &mut self.cells[index];
+            // Where it opens is looked up from where it was seen last.
+            if !silent && !cell.state.is_active() {
+                cell.seen = now;
             }
         }
         if !self.pending.is_empty() {
@@ -113,10 +124,13 @@ impl ShelfSensor {
     /// Takes the trace of a settled plate apart into pending moves.
     fn take_apart(&mut self, index: usize, history: &History, now: u64, last: bool) {
         let cell = &mut self.cells[index];
-        let from = (cell.opened.saturating_sub(BEFORE_BLOCKS))
-            .max(cell.quiet_since)
-            .max(history.oldest());
-        let trace = history.trace(from..now + 1, cell.place.column);
+        let (from, trace) = cell.trace(history, now);
+        if trace.is_empty() {
+            // It fell silent before it had said anything.
+            let (level, noise) = (cell.state.level(), cell.state.noise());
+            cell.state.settle(level, noise);
+            return;
+        }
         let noise = cell.state.noise();
         let settled_noise = spread(&trace.grams[trace.len().saturating_sub(SETTLED_BLOCKS)..]);
         let overdue = cell.state.is_overdue();

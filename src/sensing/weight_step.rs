@@ -118,9 +118,8 @@ pub fn pieces(trace: &Trace, sigma: f64) -> Vec<Piece> {
     let mut from = vec![From::LeftOut; n + 1];
     for end in 1..=n {
         let mut lowest = (best[end - 1] + LEFT_OUT, From::LeftOut);
-        let starts = (end + 1).saturating_sub(LEVEL_BLOCKS_MIN);
-        for (start, cost) in best.iter().enumerate().take(starts) {
-            let before = cost + PIECE;
+        let starts = &best[..(end + 1).saturating_sub(LEVEL_BLOCKS_MIN)];
+        for (start, before) in starts.iter().map(|cost| cost + PIECE).enumerate() {
             if before >= lowest.0 {
                 continue;
             }

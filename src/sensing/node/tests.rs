@@ -1,5 +1,6 @@
 //! What a node says of made-up traces.
 
+mod hard;
 mod properties;
 mod trace;
 

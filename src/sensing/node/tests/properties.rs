@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::super::NodeSensor;
 use super::changes;
 use super::trace::{self, Effect, Trace, seconds, sense};
-use crate::observation::{OpenInterval, ShelfObservation};
+use crate::observation::{ChangeKind, OpenInterval, ShelfObservation};
+use crate::recording::Record;
 use crate::units::Timestamp;
 
 /// What somebody may do to the shelf, anywhere in 12 s: small things that are noticed late among them.
@@ -114,5 +115,39 @@ proptest! {
         for samples in [10, 12, 60] {
             prop_assert_eq!(&told(samples), &one_by_one);
         }
+    }
+
+    #[test]
+    fn a_time_shift_changes_nothing((trace, samples, _) in doings(), shift_us in 0_i64..10_000_000_000) {
+        let shifted = |shift_us: i64| -> Vec<ShelfObservation> {
+            let mut records = trace.batches(samples);
+            for record in &mut records {
+                if let Record::Scale(batch) = record {
+                    batch.first_at = Timestamp(batch.first_at.0 + shift_us);
+                }
+            }
+            let back = |t: Timestamp| Timestamp(t.0 - shift_us);
+            (changes(sense(&records)).into_iter())
+                .map(|c| ShelfObservation {
+                    start: back(c.start),
+                    peak: back(c.peak),
+                    end: back(c.end),
+                    ..c
+                })
+                .collect()
+        };
+        prop_assert_eq!(shifted(shift_us), shifted(0));
+    }
+
+    #[test]
+    fn a_press_without_a_change_is_no_item(
+        plate in 1..=trace::PLATES as u16,
+        seconds in 0.1..1.0,
+        grams in 15.0..900.0,
+        seed in 0_u64..1_000,
+    ) {
+        let press = Effect::Press { from: 5.0, seconds, grams };
+        let found = changes(sense(&Trace::quiet(seed).with(&[(plate, press)]).batches(12)));
+        prop_assert!(found.iter().all(|c| c.kind == ChangeKind::Touch), "{found:?}");
     }
 }

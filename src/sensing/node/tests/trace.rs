@@ -20,6 +20,10 @@ pub enum Effect {
     Press { from: f64, seconds: f64, grams: f64 },
     /// Weight comes, or goes where negative, within so many seconds around `at`.
     Step { at: f64, over_s: f64, grams: f64 },
+    /// A hand leans on the plate for so long: its weight comes and goes over a quarter of that time each.
+    Lean { from: f64, seconds: f64, grams: f64 },
+    /// The converter repeats its last value for so long.
+    Stick { from: f64, seconds: f64 },
     /// The plate swings, and calms down within half a second.
     Ring { from: f64, grams: f64 },
     /// Somebody walks by: the plate shakes for so long, at every footfall.
@@ -45,6 +49,14 @@ impl Effect {
             Effect::Step { at, over_s, grams } => {
                 grams * smooth(((t - at) / over_s + 0.5).clamp(0.0, 1.0))
             }
+            Effect::Lean {
+                from,
+                seconds,
+                grams,
+            } => {
+                let edge = |k: f64| smooth((4.0 * k / seconds).clamp(0.0, 1.0));
+                grams * edge(t - from) * edge(from + seconds - t)
+            }
             Effect::Ring { from, grams } if t >= from => {
                 let d = t - from;
                 grams * (-d / 0.14).exp() * (std::f64::consts::TAU * 7.3 * d).sin()
@@ -59,12 +71,21 @@ impl Effect {
                 grams * (-d / 0.12).exp() * (std::f64::consts::TAU * 9.1 * d).sin()
             }
             Effect::Drift { grams } => grams * t / 60.0,
-            Effect::Ring { .. } | Effect::Steps { .. } | Effect::Mute { .. } => 0.0,
+            Effect::Ring { .. }
+            | Effect::Steps { .. }
+            | Effect::Mute { .. }
+            | Effect::Stick { .. } => 0.0,
         }
     }
 
     fn mutes(&self, t: f64) -> bool {
         matches!(*self, Effect::Mute { from, seconds } if (from..from + seconds).contains(&t))
+    }
+}
+
+impl Effect {
+    fn sticks(&self, t: f64) -> bool {
+        matches!(*self, Effect::Stick { from, seconds } if (from..from + seconds).contains(&t))
     }
 }
 
@@ -105,7 +126,7 @@ impl Trace {
         let mut noise: Vec<Noise> = (0..PLATES as u64)
             .map(|plate| Noise::new(self.seed * 100 + plate, self.noise_g))
             .collect();
-        let mut counts = Vec::with_capacity(self.samples() * PLATES);
+        let mut counts: Vec<i32> = Vec::with_capacity(self.samples() * PLATES);
         for sample in 0..self.samples() {
             let t = sample as f64 / self.rate_hz;
             for (index, noise) in noise.iter_mut().enumerate() {
@@ -118,7 +139,13 @@ impl Trace {
                 let zero = 3_000.0 - 700.0 * index as f64;
                 let counted = ((zero + grams + noise.next(t)) / QUANTUM_G).round() as i32;
                 let mute = here().any(|effect| effect.mutes(t));
-                counts.push(if mute { NO_COUNT } else { counted });
+                let before = counts.len().checked_sub(PLATES).map(|i| counts[i]);
+                let stuck = before.filter(|_| here().any(|effect| effect.sticks(t)));
+                counts.push(if mute {
+                    NO_COUNT
+                } else {
+                    stuck.unwrap_or(counted)
+                });
             }
         }
         counts
