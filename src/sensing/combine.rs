@@ -33,6 +33,10 @@ const AWAY_AGAIN: f64 = 10.0;
 const UNDONE: f64 = 0.3;
 /// And how rare that they do so at the same time.
 const AT_ONCE: f64 = 3.5;
+/// A plate rings by less than this share of a step.
+const RINGING: f64 = 0.03;
+/// A press before a pick does not come as slowly as this, blocks from 10 to 90 % (0.6 s).
+pub const SLOW: f64 = 12.0;
 /// Hands that take weight off a plate are rarer than those that press, natural log.
 const LIFTED: f64 = 3.0;
 /// Natural log of how rare it is that something is shoved from one plate to the next.
@@ -293,7 +297,7 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
     } else {
         explained(&weights, delta, sigma)
     };
-    let after = if !touch && fits(&weights, delta, sigma) {
+    let after = if !touch && delta > 0.0 && fits(&weights, delta, sigma) {
         delta
     } else {
         0.0
@@ -318,8 +322,11 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
         } else {
             f64::INFINITY
         };
-        // The hand pressed before the product came or left, or after it.
-        let press = press_cost(passed).min(press_cost(passed - after));
+        // The hand pressed before a product came or left, or when it had put it down.
+        let mut press = press_cost(passed, delta).min(press_cost(passed - after, delta));
+        if !touch && net(earlier) > 0.0 && earlier[0].took > SLOW {
+            press = f64::INFINITY;
+        }
         cost += press.min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
     }
     cost
@@ -330,10 +337,12 @@ fn net(moves: &[&Pending]) -> f64 {
     moves.iter().map(|p| p.delta).sum()
 }
 
-/// Minus log-density of the grams of a press. A hand adds weight; what takes some off has lifted something.
-fn press_cost(grams: f64) -> f64 {
+/// Minus log-density of the grams of a press around a change of `delta` grams. A hand adds weight; what takes some off,
+/// and more than ringing does, has lifted something.
+fn press_cost(grams: f64, delta: f64) -> f64 {
     let press = (PRESS_G * (1.0 + (grams / PRESS_G).powi(2))).ln() + 0.45;
-    press + if grams < -DELTA_MIN_G { LIFTED } else { 0.0 }
+    let lifted = grams < -DELTA_MIN_G - RINGING * delta.abs();
+    press + if lifted { LIFTED } else { 0.0 }
 }
 
 /// The grams that a run leaves on each plate, with the largest sigma of its moves there.
