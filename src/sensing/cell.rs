@@ -162,6 +162,14 @@ impl Cell {
     /// Takes note of something that came or left, and says what it weighs: what was put down takes as much away with
     /// it as it brought, however it swayed in between.
     fn received(&mut self, delta: f64, since: u64) -> f64 {
+        let arriving = (self.guest)
+            .filter(|g| since < g.since + combine::PRESS as u64 && delta > -SWAY * g.grams);
+        if let Some(guest) = arriving {
+            // A hand comes in steps, and presses before it rests.
+            let grams = guest.grams + delta;
+            self.guest = Some(Guest { grams, ..guest });
+            return delta;
+        }
         if delta >= GUEST_MIN_G {
             self.guest = Some(Guest {
                 since,
