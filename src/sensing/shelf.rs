@@ -254,6 +254,15 @@ impl ShelfSensor {
             || (self.cells[near].iter()).all(|c| !c.state.is_active() || c.opened > p.settled)
     }
 
+    /// Whether it came or left as slowly as a hand may, and is nothing that stands here: an item that belongs
+    /// elsewhere, a bag, or a hand that rests. Who was there and what they had tells which.
+    fn may_be_a_hand(&self, joined: &Joined, net: f64) -> bool {
+        let sigma = joined.cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
+        let fits =
+            (joined.cells.iter()).any(|c| combine::fits(&self.cells[c.0].place.units, net, sigma));
+        2.0 * joined.half > combine::SLOW && !fits
+    }
+
     fn change(&self, joined: &Joined, history: &History, now: u64) -> Change {
         let net: f64 = joined.cells.iter().map(|c| c.1).sum();
         let start = start_of(history, joined.opened);
@@ -273,6 +282,7 @@ impl ShelfSensor {
                 Kind::Touch => ChangeKind::Touch,
                 Kind::Foreign => ChangeKind::Foreign,
                 Kind::Item if joined.unseen > UNSEEN_BLOCKS_MAX => ChangeKind::Unsure,
+                Kind::Item if self.may_be_a_hand(joined, net) => ChangeKind::Unsure,
                 Kind::Item if net < 0.0 => ChangeKind::Take,
                 Kind::Item => ChangeKind::Put,
             },
