@@ -225,7 +225,8 @@ impl Cell {
         let sways = self.guest.is_some_and(|guest| {
             let begun = from + m.moved.0 as u64;
             let stays = begun > guest.since + combine::PRESS as u64;
-            (stays || !combine::fits(&self.place.units, guest.grams, m.sigma))
+            let unknown = || !combine::fits(&self.place.units, guest.grams, m.sigma);
+            (stays || (slow && unknown()))
                 && m.delta.abs() < SWAY * guest.grams
                 && guest.grams < GUEST_SWAYS_MAX_G
                 && (m.took >= SWAY_BLOCKS || !m.steady_after)
