@@ -148,6 +148,7 @@ impl ShelfSensor {
                 &movement,
                 &trace,
                 (now - cell.opened) as f64 * history.block_s(),
+                &cell.place.units,
             )
         {
             return;
@@ -308,9 +309,9 @@ impl ShelfSensor {
     }
 }
 
-/// Whether waiting tells more: of a level that was measured too shortly, of what came and may go again, or of a move
-/// that is still under way.
-fn unclear(movement: &Movement, trace: &Trace, waited_s: f64) -> bool {
+/// Whether waiting tells more: of a level that was measured too shortly, of what came and may go again, of a move that
+/// is still under way, or of a slow lift that rests half-way.
+fn unclear(movement: &Movement, trace: &Trace, waited_s: f64, units: &[f64]) -> bool {
     if movement.unfinished {
         return true;
     }
@@ -321,7 +322,18 @@ fn unclear(movement: &Movement, trace: &Trace, waited_s: f64) -> bool {
         let leans = m.delta > 0.0 && m.took > combine::LEANING.0 && end - m.at < combine::LEANING.1;
         (came, leans)
     });
-    leans || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
+    leans || rests_half_way(movement, end, units) || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
+}
+
+/// Whether something is being lifted slowly, and no product of this plate weighs what has left it so far.
+fn rests_half_way(movement: &Movement, end: f64, units: &[f64]) -> bool {
+    let slow = |m: &&Move| m.delta < 0.0 && m.took > combine::LEANING.0;
+    let lifted: Vec<&Move> = movement.moves.iter().rev().take_while(slow).collect();
+    let Some(last) = lifted.first() else {
+        return false;
+    };
+    let grams: f64 = lifted.iter().map(|m| m.delta).sum();
+    end - last.at < combine::LEANING.1 && !combine::fits(units, grams, last.sigma)
 }
 
 /// The last rest of a trace that it can be cut at: what follows is still under way.
