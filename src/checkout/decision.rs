@@ -164,7 +164,7 @@ pub struct Attributed {
     pub reached: Vec<Reached>,
     /// What is believed of the node's clock since, if the change said something of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<ClockEstimate>,
+    pub clock: Option<Box<ClockEstimate>>,
 }
 
 /// How far ahead of the cameras' clock a node's is.

@@ -130,7 +130,8 @@ impl Coordinator {
         let expected = self.inferring.clocks.before(&stamp.node);
         let (reached, by_offset) = self.reached(change, &expected);
         let clock = by_offset.filter(|_| change.kind != ChangeKind::Foreign);
-        let clock = clock.map(|by| self.inferring.clocks.learn(&stamp.node, &expected, &by));
+        let learn = |by| self.inferring.clocks.learn(&stamp.node, &expected, &by);
+        let clock = clock.map(learn).map(Box::new);
         let change = Arc::new(change.clone());
         let explained = self.inferring.beliefs.absorb(stamp, &change, &reached);
         let mut own = None;

@@ -196,3 +196,59 @@ fn jitter(poses: &[&Pose]) -> f64 {
 fn square(a: &Point, b: &Point) -> f64 {
     (a.x - b.x).powi(2) + (a.y - b.y).powi(2) + (a.z - b.z).powi(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reach::tests::{body, place};
+    use super::*;
+
+    /// What hands at these distances along the shelf at each frame around 3 s say of a change then.
+    fn says(hand_m: &[f64]) -> (f64, f64) {
+        let poses = body(&[0.1; 6], hand_m);
+        let poses: Vec<&Pose> = poses.iter().collect();
+        let hands = Hands::of(&poses, &poses, &place(), Timestamp::from_seconds(3.0)).unwrap();
+        (hands.at(0.0, 0.3, 1.1, 0.0).log, hands.hidden_log())
+    }
+
+    #[test]
+    fn a_hand_is_weighed_against_one_that_stands_by() {
+        let around = |near: f64, from: usize, to: usize| -> Vec<f64> {
+            let hand = |i: usize| if (from..to).contains(&i) { near } else { 0.9 };
+            (0..90).map(hand).collect()
+        };
+        let (perfect, hidden) = says(&around(0.1, 40, 50));
+        assert!((-0.2..=0.0).contains(&perfect), "{perfect}");
+        assert!(
+            hidden < -3.0,
+            "hands that are well seen are seldom hidden: {hidden}"
+        );
+        // Where and when the hand was, and how much less that explains.
+        let cases: &[(&str, f64, usize, usize, std::ops::Range<f64>)] = &[
+            ("beside the plates", 0.35, 40, 50, 0.5..3.0),
+            ("at the next facing", 0.5, 40, 50, 3.0..7.0),
+            ("a third of a second late", 0.1, 45, 55, 2.0..5.0),
+            ("never there", 0.9, 40, 50, 4.0..9.0),
+        ];
+        for (name, near, from, to, less) in cases {
+            let (log, _) = says(&around(*near, *from, *to));
+            assert!(less.contains(&(perfect - log)), "{name}: {}", perfect - log);
+        }
+    }
+
+    #[test]
+    fn a_hand_that_is_missed_now_and_then_is_still_there() {
+        let seen = |each: usize| -> Vec<f64> {
+            let hand = |i: usize| match (i % each == 0, (40..50).contains(&i)) {
+                (false, _) => f64::NAN,
+                (true, true) => 0.1,
+                (true, false) => 0.9,
+            };
+            (0..90).map(hand).collect()
+        };
+        for each in [2, 3] {
+            let (log, hidden) = says(&seen(each));
+            assert!(log > -1.5, "every {each}th: {log}");
+            assert!(hidden > -4.0, "every {each}th: {hidden}");
+        }
+    }
+}

@@ -96,3 +96,61 @@ impl Heads {
         Some(self.seen[last].0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reach::tests::{body, place};
+    use super::*;
+
+    #[test]
+    fn who_stands_before_the_plates_has_taken() {
+        // Where the head is along the shelf at each second, and what it says of a change at 6 s.
+        let cases: &[(&str, &[f64], std::ops::Range<f64>, Option<f64>)] = &[
+            (
+                "has stood there",
+                &[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1],
+                -0.5..0.1,
+                None,
+            ),
+            (
+                "came in time",
+                &[2.0, 2.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.1],
+                -0.5..0.1,
+                Some(-3.2),
+            ),
+            (
+                "came too late",
+                &[2.0, 2.0, 2.0, 2.0, 1.0, 0.55, 0.1, 0.1],
+                -7.0..-1.5,
+                Some(-0.4),
+            ),
+            (
+                "reaches aside",
+                &[0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8],
+                -4.5..-2.0,
+                None,
+            ),
+            (
+                "passes by",
+                &[-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.2, 0.9],
+                -9.0..-4.0,
+                Some(-0.3),
+            ),
+        ];
+        for (name, along, log, came) in cases {
+            let poses = body(along, &[]);
+            let poses: Vec<&Pose> = poses.iter().collect();
+            let heads = Heads::of(&poses, &place(), Timestamp::from_seconds(6.0));
+            let says = heads.at(0.0, 0.3).unwrap();
+            assert!(
+                log.contains(&says.alone_log(0.0)),
+                "{name}: {}",
+                says.alone_log(0.0)
+            );
+            match (says.came_s, came) {
+                (Some(a), Some(b)) => assert!((a - b).abs() < 0.15, "{name}: {a}"),
+                (a, b) => assert_eq!(a, *b, "{name}"),
+            }
+        }
+    }
+}

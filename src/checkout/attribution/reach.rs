@@ -227,3 +227,84 @@ pub(super) fn log_sum(a: f64, b: f64) -> f64 {
     let high = a.max(b);
     high + ((a - high).exp() + (b - high).exp()).ln()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::observation::{BodySegment, Sighting};
+
+    /// A plate 0.3 m wide whose front is at nothing.
+    pub fn place() -> Place {
+        Place {
+            low: Point {
+                x: -0.05,
+                y: -0.06,
+                z: 1.0,
+            },
+            high: Point {
+                x: 0.25,
+                y: 0.4,
+                z: 1.25,
+            },
+        }
+    }
+
+    /// A body with its head at these places along the shelf at each second, and between them; and a hand of it at these
+    /// places along the shelf in each frame, at 15 Hz. No number: not seen.
+    pub fn body(head_m: &[f64], hand_m: &[f64]) -> Vec<Pose> {
+        let sighting = |x: f64, y: f64, z: f64| Sighting {
+            place: Point { x, y, z },
+            confidence: 1.0,
+        };
+        let frames = 15 * (head_m.len() - 1);
+        let pose = |i: usize| {
+            let (second, part) = (i / 15, (i % 15) as f64 / 15.0);
+            let head = head_m[second] * (1.0 - part) + head_m[second + 1] * part;
+            let hand = hand_m.get(i).copied().filter(|x| !x.is_nan());
+            Pose {
+                at: Timestamp::from_seconds(i as f64 / 15.0),
+                head: Some(sighting(head, -0.6, 1.7)),
+                hands: hand.into_iter().map(|x| sighting(x, 0.05, 1.1)).collect(),
+            }
+        };
+        (0..frames).map(pose).collect()
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_reckoned_with() {
+        let hand = |i: usize| if (40..50).contains(&i) { 0.1 } else { 0.9 };
+        let hands: Vec<f64> = (0..90).map(hand).collect();
+        let poses = body(&[0.1; 7], &hands);
+        let mut tracks = Tracks::default();
+        tracks.insert(&BodySegment {
+            track: "t".into(),
+            start: poses[0].at,
+            end: poses[poses.len() - 1].at,
+            poses,
+        });
+        let late = ClockBelief::from(&crate::checkout::decision::ClockEstimate {
+            offset_ms: 700,
+            from_ms: 650,
+            ppm: vec![250_000, 500_000, 250_000],
+        });
+        // When the node says that it was, what is believed of its clock, and how well the reach at 3 s explains it.
+        let cases = [
+            (3.0, ClockBelief::exact(), -0.3..0.0),
+            (3.7, ClockBelief::exact(), -9.0..-2.5),
+            (3.7, late.clone(), -0.7..0.0),
+            (3.0, late, -9.0..-2.5),
+            (3.0, ClockBelief::default(), -1.0..0.0),
+            (3.7, ClockBelief::default(), -5.0..-2.0),
+        ];
+        for (peak_s, clock, log) in cases {
+            let peak = Timestamp::from_seconds(peak_s);
+            let found = reach(&tracks, &"t".into(), &place(), peak, 0.0, &clock).unwrap();
+            let weight = found.log_milli as f64 / 1e3;
+            assert!(log.contains(&weight), "{peak_s} {clock:?}: {weight}");
+            if weight > -1.0 {
+                let middle_s = found.middle.unwrap().seconds_since(Timestamp(0));
+                assert!((middle_s - 3.0).abs() < 0.1, "{middle_s}");
+            }
+        }
+    }
+}
