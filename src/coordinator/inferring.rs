@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::deciding::short_hash;
 use super::{Coordinator, Output};
 use crate::checkout::attribution::beliefs::Sure;
-use crate::checkout::attribution::{Beliefs, Choice, Explained, Part, Place, reach};
+use crate::checkout::attribution::clocks::{ClockBelief, PerOffset};
+use crate::checkout::attribution::{Beliefs, Choice, Clocks, Explained, Part, Place, reach};
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, Reached, Share,
 };
@@ -28,12 +29,14 @@ const SUSPECT_MILLI: i64 = -4_000;
 #[derive(Debug)]
 pub(super) struct Inferring {
     beliefs: Beliefs,
+    clocks: Clocks,
 }
 
 impl Inferring {
     pub fn new(definition: Arc<Definition>) -> Self {
         Inferring {
             beliefs: Beliefs::new(definition),
+            clocks: Clocks::default(),
         }
     }
 
@@ -83,6 +86,13 @@ impl Inferring {
         }
     }
 
+    /// After a restart: believes of a node's clock again what was believed since a change.
+    pub fn restore_clock(&mut self, attributed: &Attributed) {
+        if let Some(estimate) = &attributed.clock {
+            self.clocks.restore(&attributed.change.node, estimate);
+        }
+    }
+
     /// After a restart: takes in a change again as it was weighed then.
     pub fn absorb_again(&mut self, stamp: &Stamp, change: &ShelfObservation, reached: &[Reached]) {
         self.beliefs
@@ -117,7 +127,11 @@ impl Coordinator {
         change: &ShelfObservation,
         out: &mut Vec<Output>,
     ) {
-        let reached = self.reached(change);
+        let expected = self.inferring.clocks.before(&stamp.node);
+        let (reached, by_offset) = self.reached(change, &expected);
+        let clock = by_offset.filter(|_| change.kind != ChangeKind::Foreign);
+        let learn = |by| self.inferring.clocks.learn(&stamp.node, &expected, &by);
+        let clock = clock.map(learn).map(Box::new);
         let change = Arc::new(change.clone());
         let explained = self.inferring.beliefs.absorb(stamp, &change, &reached);
         let mut own = None;
@@ -147,14 +161,20 @@ impl Coordinator {
             verdict,
             hypotheses,
             reached,
+            clock,
         };
         self.decide(Decision::Attributed(attributed), out);
     }
 
-    /// How every body that was seen then bears on a change, the likeliest first.
-    fn reached(&self, change: &ShelfObservation) -> Vec<Reached> {
+    /// How every body that was seen then bears on a change, the likeliest first; and how well they all explain it for
+    /// each offset of the node's clock, if anybody was seen.
+    fn reached(
+        &self,
+        change: &ShelfObservation,
+        clock: &ClockBelief,
+    ) -> (Vec<Reached>, Option<PerOffset>) {
         let Some(place) = Place::of(&self.definition, change.shelf, &change.plates) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let active = (self.state.active.iter()).filter_map(|id| self.state.sessions.get(id));
         let shoppers = active
@@ -164,13 +184,15 @@ impl Coordinator {
         let strangers = (self.tracks.ids())
             .filter(|track| !self.gateless && !self.state.by_track.contains_key(*track))
             .map(|track| (track, None));
-        let mut reached: Vec<Reached> = shoppers
+        let mut reached: Vec<(Reached, PerOffset)> = shoppers
             .chain(strangers)
-            .filter_map(|(track, session)| self.reach_of(track, session, &place, change))
+            .filter_map(|(track, session)| self.reach_of(track, session, &place, change, clock))
             .collect();
-        reached.sort_by(|a, b| (b.log_milli, &a.session).cmp(&(a.log_milli, &b.session)));
+        reached.sort_by(|(a, _), (b, _)| (b.log_milli, &a.session).cmp(&(a.log_milli, &b.session)));
         reached.truncate(REACHED_MAX);
-        reached
+        let all = |i: usize| reached.iter().map(|(_, by_offset)| by_offset[i]).sum();
+        let by_offset = (!reached.is_empty()).then(|| std::array::from_fn(all));
+        (reached.into_iter().map(|(r, _)| r).collect(), by_offset)
     }
 
     fn reach_of(
@@ -179,9 +201,11 @@ impl Coordinator {
         session: Option<&Session>,
         place: &Place,
         change: &ShelfObservation,
-    ) -> Option<Reached> {
+        clock: &ClockBelief,
+    ) -> Option<(Reached, PerOffset)> {
         let error_s = (change.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
-        let at = |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s);
+        let at =
+            |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s, clock);
         let whole = at(place)?;
         if whole.log_milli < REACHED_MIN_MILLI {
             return None;
@@ -197,7 +221,7 @@ impl Coordinator {
             several => several.iter().map(|c| by_plate(c.plate)).collect(),
         };
         let millimetres = |m: f64| (m * 1e3).round() as i64;
-        Some(Reached {
+        let reached = Reached {
             session: session.map(|s| s.id.clone()),
             staff: session.is_some_and(|s| !s.role.is_shopper()),
             log_milli: whole.log_milli,
@@ -205,7 +229,8 @@ impl Coordinator {
             middle: whole.middle,
             hand_mm: whole.hand_m.map(millimetres),
             head_mm: whole.head_m.map(millimetres),
-        })
+        };
+        Some((reached, whole.by_offset))
     }
 
     /// Decides anew about an earlier change, if that makes a difference.
@@ -255,6 +280,7 @@ impl Coordinator {
         let revised = Attributed {
             verdict,
             hypotheses,
+            clock: None,
             ..before.clone()
         };
         self.decide(Decision::Revised(revised), out);
