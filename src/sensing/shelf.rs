@@ -310,7 +310,9 @@ fn unclear(movement: &Movement, trace: &Trace, waited_s: f64, units: &[f64]) -> 
         let leans = m.delta > 0.0 && m.took > combine::LEANING.0 && end - m.at < combine::LEANING.1;
         (came, leans)
     });
-    leans || rests_half_way(movement, end, units) || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
+    leans
+        || rests_half_way(movement, end, units)
+        || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
 }
 
 /// Whether something is being lifted slowly, and no product of this plate weighs what has left it so far.
