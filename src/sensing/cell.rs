@@ -156,6 +156,7 @@ impl Cell {
             kind,
             delta,
             sigma: m.sigma,
+            wander: 0.0,
         }
     }
 
@@ -223,7 +224,9 @@ impl Cell {
         let comes = m.delta > 0.0 && restless && !press;
         let sways = self.guest.is_some_and(|guest| {
             let begun = from + m.moved.0 as u64;
-            begun > guest.since + combine::PRESS as u64
+            let stays = begun > guest.since + combine::PRESS as u64;
+            let unknown = || !combine::fits(&self.place.units, guest.grams, m.sigma);
+            (stays || (slow && unknown()))
                 && m.delta.abs() < SWAY * guest.grams
                 && guest.grams < GUEST_SWAYS_MAX_G
                 && (m.took >= SWAY_BLOCKS || !m.steady_after)
@@ -248,6 +251,7 @@ impl Cell {
             kind: Kind::Touch,
             delta: 0.0,
             sigma: 1.0,
+            wander: 0.0,
         }
     }
 

@@ -62,7 +62,10 @@ pub struct Pending {
     pub kind: Kind,
     /// Grams; negative: weight left.
     pub delta: f64,
+    /// Standard deviation of `delta` from noise alone, grams.
     pub sigma: f64,
+    /// How far the plate goes by itself meanwhile, grams: somebody rests a hand on it.
+    pub wander: f64,
 }
 
 /// What a move of one plate can be.

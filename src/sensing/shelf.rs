@@ -162,9 +162,17 @@ impl ShelfSensor {
         };
         let kept = |m: &Move| until.is_none_or(|rest| m.moved.1 <= f64::from(rest.from));
         let mut found = Vec::new();
+        let mut items = Vec::new();
         for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
             let kind = cell.kind(m, movement.moves.get(i + 1), from);
             found.push(cell.pending(index, m, kind, from, now));
+            if kind == Kind::Item {
+                items.push(m.moved);
+            }
+        }
+        let wander = movement::wander(&trace, &items, sigma);
+        for item in found.iter_mut().filter(|p| p.kind == Kind::Item) {
+            item.wander = wander;
         }
         if found.is_empty()
             && until.is_none()
@@ -212,7 +220,11 @@ impl ShelfSensor {
                 .cloned()
                 .collect();
             for joined in combine::join(&unexplained, |cell| &self.cells[cell].place.units) {
-                let parts = one_by_one::take_apart(joined, &self.cells, history);
+                let mut parts = one_by_one::take_apart(joined, &self.cells, history);
+                for (cell, _, sigma) in parts.iter_mut().flat_map(|part| &mut part.cells) {
+                    let there = moves.iter().filter(|p| p.cell == *cell);
+                    *sigma = sigma.hypot(there.map(|p| p.wander).fold(0.0, f64::max));
+                }
                 out.extend(parts.iter().map(|part| self.change(part, history, now)));
             }
             self.recent

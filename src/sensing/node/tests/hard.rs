@@ -126,6 +126,31 @@ fn a_slow_put_back_is_one_change_whose_moment_is_uncertain() {
 }
 
 #[test]
+fn a_hand_that_sways_leaves_what_is_taken_there_uncertain() {
+    let sways = |from: f64| {
+        let sway = |from: f64, grams: f64| step(5, from, 1.0, grams);
+        vec![
+            step(5, from, 0.3, 350.0),
+            sway(from + 1.6, 35.0),
+            sway(from + 3.0, -50.0),
+            sway(from + 4.4, 30.0),
+        ]
+    };
+    for seed in 1..=3 {
+        let sigma_g = |hand: Vec<(u16, Effect)>| {
+            let effects = both(hand, &pick(5, 6.9, 300.0));
+            let found = changes(sense(&long(seed).with(&effects).batches(12)));
+            let takes = found.iter().filter(|c| c.kind == Take);
+            let of: Vec<f64> = takes.map(|c| c.plates[0].sigma_mg.grams()).collect();
+            assert_eq!(of.len(), 1, "seed {seed}: {found:?}");
+            of[0]
+        };
+        let (alone, beside) = (sigma_g(vec![]), sigma_g(sways(3.0)));
+        assert!(alone < 3.0 && beside > alone, "{alone} and {beside}");
+    }
+}
+
+#[test]
 fn two_hands_at_one_facing_are_no_touch() {
     let cases: Vec<(&str, Vec<(u16, Effect)>, &[Said<'_>])> = vec![
         (
