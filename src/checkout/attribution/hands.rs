@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_hand_that_is_missed_now_and_then_is_still_there() {
         let seen = |each: usize| -> Vec<f64> {
-            let hand = |i: usize| match (i % each == 0, (40..50).contains(&i)) {
+            let hand = |i: usize| match (i.is_multiple_of(each), (40..50).contains(&i)) {
                 (false, _) => f64::NAN,
                 (true, true) => 0.1,
                 (true, false) => 0.9,
