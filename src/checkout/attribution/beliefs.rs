@@ -406,7 +406,7 @@ fn children(
         }
         candidates.extend(takes.iter().cloned());
         let here_log = if grams < 0.0 {
-            scene.from_facings_log(lying)
+            scene.facings_log(lying)
         } else {
             0.0
         };

@@ -349,7 +349,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Log of the chance that a take is one from the facings, where the others are of what lies among them.
-    pub fn from_facings_log(&self, lying: &[Lying]) -> f64 {
+    pub fn facings_log(&self, lying: &[Lying]) -> f64 {
         let overlap = |l: &&Lying| {
             let at = |plate| self.change.plates.iter().any(|c| c.plate == plate);
             l.plates.iter().any(|p| at(p.plate))
