@@ -92,6 +92,7 @@ impl Journal {
             )
             .map(drop)
         })?;
+        check_store(path, &connection, definition)?;
         let head = Head::load(&connection)
             .map_err(|source| sql::FORMAT.error(path, "reading table chain", source))?;
         let mut journal = Journal {
@@ -104,7 +105,6 @@ impl Journal {
             known: HashMap::new(),
             failed: false,
         };
-        journal.check_store(definition)?;
         journal.versions_id = journal.find_versions()?;
         journal.known = journal.load_known()?;
         Ok(journal)
@@ -233,28 +233,6 @@ impl Journal {
         Ok(staged)
     }
 
-    fn check_store(&self, definition: &Definition) -> Result<(), JournalError> {
-        let (store, currency): (String, String) = self
-            .connection
-            .query_row(sql::SELECT_META, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(|source| self.error("reading table meta", source))?;
-        if store != definition.id {
-            return Err(JournalError::OtherStore {
-                path: self.path.clone(),
-                found: store,
-                asked: definition.id.clone(),
-            });
-        }
-        if currency != definition.currency.as_str() {
-            return Err(JournalError::OtherCurrency {
-                path: self.path.clone(),
-                found: currency,
-                asked: definition.currency,
-            });
-        }
-        Ok(())
-    }
-
     fn find_versions(&self) -> Result<Option<i64>, JournalError> {
         let Versions {
             code,
@@ -268,6 +246,32 @@ impl Journal {
             .optional()
             .map_err(|source| self.error("reading table versions", source))
     }
+}
+
+/// A journal is one store's, in one currency.
+fn check_store(
+    path: &Path,
+    connection: &Connection,
+    definition: &Definition,
+) -> Result<(), JournalError> {
+    let (store, currency): (String, String) = connection
+        .query_row(sql::SELECT_META, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|source| sql::FORMAT.error(path, "reading table meta", source))?;
+    if store != definition.id {
+        return Err(JournalError::OtherStore {
+            path: path.to_owned(),
+            found: store,
+            asked: definition.id.clone(),
+        });
+    }
+    if currency != definition.currency.as_str() {
+        return Err(JournalError::OtherCurrency {
+            path: path.to_owned(),
+            found: currency,
+            asked: definition.currency,
+        });
+    }
+    Ok(())
 }
 
 /// How table device spells a role.
