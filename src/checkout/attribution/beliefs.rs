@@ -405,11 +405,16 @@ fn children(
             candidates.retain(|c| c.parts.iter().all(|p| p.items.is_empty()));
         }
         candidates.extend(takes.iter().cloned());
+        let here_log = if grams < 0.0 {
+            scene.from_facings_log(lying)
+        } else {
+            0.0
+        };
         for candidate in candidates {
             let purposes: f64 = (candidate.parts.iter())
                 .map(|p| purpose(world, p, place.as_ref(), reached))
                 .sum();
-            let log_milli = ((candidate.log + purposes) * 1e3).round() as i64;
+            let log_milli = ((candidate.log + here_log + purposes) * 1e3).round() as i64;
             weighed.push((world.log_milli + log_milli, index, candidate));
         }
     }

@@ -15,8 +15,13 @@ use crate::store::{Definition, PlateId, Product, ProductId};
 const ON_PLATES: f64 = 1.0;
 pub(super) const BESIDE: f64 = 0.02;
 const ON_SHELF: f64 = 0.002;
-/// Prior of taking a misplaced unit where it lies: one among those that belong there.
-const MISPLACED: f64 = 0.2;
+/// Odds of taking a misplaced product where it lies: it stands in front, where its neighbour's next unit stands.
+const MISPLACED: f64 = 1.0;
+/// Prior of its having been nudged along the plates meanwhile, so that its weight is shared anew; of its having been
+/// moved off all of them; of a first weighing that was wrong.
+const NUDGED: f64 = 0.3;
+const MOVED: f64 = 0.02;
+const MISWEIGHED: f64 = 0.02;
 /// Prior of something that is no product of ours, and the range of its mass, grams.
 const FOREIGN: (f64, f64) = (0.01, 2_000.0);
 /// Prior of a foreign thing leaving from where it lies, and of shifting its weight meanwhile.
@@ -343,13 +348,30 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Log of the chance that a take is one from the facings, where the others are of what lies among them.
+    pub fn from_facings_log(&self, lying: &[Lying]) -> f64 {
+        let overlap = |l: &&Lying| {
+            let at = |plate| self.change.plates.iter().any(|c| c.plate == plate);
+            l.plates.iter().any(|p| at(p.plate))
+        };
+        let mut products: Vec<&ProductId> = lying
+            .iter()
+            .filter(overlap)
+            .filter_map(|l| l.product.as_ref())
+            .collect();
+        products.sort_unstable();
+        products.dedup();
+        -(MISPLACED * products.len() as f64).ln_1p()
+    }
+
     /// Takes of what lies around in a world: a misplaced unit, or something foreign.
     pub fn takes_of(&self, lying: &[Lying]) -> Vec<Candidate> {
         let mut out = Vec::new();
         let here = || (lying.iter().enumerate()).filter(|(_, l)| l.is_near(&self.change.plates));
         for (index, thing) in here() {
             let Some(id) = &thing.product else { continue };
-            let log = MISPLACED.ln() + self.same_again(thing);
+            let alike = here().filter(|(_, l)| l.product == thing.product).count();
+            let log = MISPLACED.ln() - (alike as f64).ln() + self.same_again(thing);
             let item = Item {
                 product: id.clone(),
                 quantity: 1,
@@ -393,8 +415,8 @@ impl<'a> Scene<'a> {
         out
     }
 
-    /// Log-density of the change if it is exactly this thing that goes: plate by plate where it lies on the same
-    /// plates, since then even the gains are the same; its sum else, as it may have been moved.
+    /// Log-density of the change if it is exactly this thing that goes: plate by plate, since then even the gains are
+    /// the same; or its sum, as hands that reach past it may have moved it.
     fn same_again(&self, thing: &Lying) -> f64 {
         let mut was: BTreeMap<u16, (f64, f64)> = BTreeMap::new();
         for p in &thing.plates {
@@ -408,6 +430,8 @@ impl<'a> Scene<'a> {
         let variance: f64 = was.values().map(|v| v.1).sum::<f64>() + sigma * sigma;
         let sum = log_normal(grams.abs() - all, variance + loose * loose)
             + log_share(grams, self.change.plates.len());
+        let was_on = was.len();
+        let overlaps = (self.change.plates.iter()).any(|c| was.contains_key(&c.plate));
         let leak = 0.02 * was.values().map(|v| v.0.abs()).fold(0.0, f64::max);
         let mut by_plate = 0.0;
         for c in &self.change.plates {
@@ -418,7 +442,12 @@ impl<'a> Scene<'a> {
         for (before, variance) in was.into_values() {
             by_plate += log_normal(before, variance + leak * leak + 4.0);
         }
-        (sum + 0.3_f64.ln()).max(by_plate)
+        let moved = match (overlaps, was_on, self.change.plates.len()) {
+            (false, _, _) => MOVED,
+            (true, 1, 1) => MISWEIGHED,
+            (true, _, _) => NUDGED,
+        };
+        (sum + moved.ln()).max(by_plate)
     }
 
     /// Something that is no product, of any mass.
