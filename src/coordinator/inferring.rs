@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::deciding::short_hash;
 use super::{Coordinator, Output};
-use crate::checkout::attribution::beliefs::Sure;
+use crate::checkout::attribution::beliefs::{KeptBeliefs, Sure};
 use crate::checkout::attribution::{Beliefs, Choice, Explained, Part, Place, reach};
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, Reached, Share,
@@ -34,6 +34,18 @@ impl Inferring {
     pub fn new(definition: Arc<Definition>) -> Self {
         Inferring {
             beliefs: Beliefs::new(definition),
+        }
+    }
+
+    /// The beliefs as they are kept over a restart.
+    pub fn keep(&self) -> KeptBeliefs {
+        self.beliefs.keep()
+    }
+
+    /// Those of before a restart.
+    pub fn kept(definition: Arc<Definition>, kept: KeptBeliefs) -> Self {
+        Inferring {
+            beliefs: Beliefs::kept(definition, kept),
         }
     }
 

@@ -40,7 +40,7 @@ const HEAD_ONLY: f64 = 0.3;
 const LOG_MIN: f64 = -30.0;
 
 /// Where a change happened: a box that a hand must reach into.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     low: Point,
     high: Point,
