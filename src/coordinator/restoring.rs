@@ -179,6 +179,7 @@ impl Coordinator {
         self.restore_beliefs();
         self.restore_unbound();
         self.forget_old_codes();
+        self.forget_old(self.state.frontier);
         for session in self
             .state
             .active

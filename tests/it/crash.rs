@@ -37,6 +37,9 @@ fn seed() -> u64 {
     seed
 }
 
+/// So often that most of these restarts begin with a snapshot.
+const SNAPSHOT_EVERY: u64 = 60;
+
 /// A coordinator with everything of it that outlives a crash.
 struct Restartable<'a> {
     recording: &'a Recording,
@@ -47,8 +50,9 @@ struct Restartable<'a> {
 impl Restartable<'_> {
     fn open(&self) -> Shell<Coordinator> {
         let definition = &self.recording.definition;
-        let journal = Journal::open(&self.folder.path().join("journal.sqlite"), definition)
+        let mut journal = Journal::open(&self.folder.path().join("journal.sqlite"), definition)
             .expect("the journal opens");
+        journal.keep_snapshots_every(SNAPSHOT_EVERY);
         let gateway = Box::new(self.sandbox.clone());
         let (mut shell, _) = Shell::open(journal, definition, &self.recording.nodes, gateway)
             .expect("the store opens");

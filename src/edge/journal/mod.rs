@@ -14,6 +14,7 @@ mod copies;
 mod error;
 mod read;
 mod sequences;
+mod snapshot;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use copies::{Replaced, Restoring};
 pub use error::JournalError;
 pub use read::{Contents, Device, Observations, Recorded};
 use sequences::Sequences;
+pub use snapshot::{Kept, SNAPSHOT_EVERY};
 pub use verify::{Checked, Flaw};
 use write::{Entry, Staged, Written};
 
@@ -73,6 +75,9 @@ pub struct Journal {
     /// The row of `versions`, once a decision has named it.
     versions_id: Option<i64>,
     head: Head,
+    /// The entry at which the last snapshot was kept, as far as is known.
+    kept_at: u64,
+    snapshot_every: u64,
     /// The committed sequences of every outbox. It grows with the outboxes, not with what they send.
     known: HashMap<NodeName, HashMap<OutboxId, Sequences>>,
     /// A write has failed: what the disk holds is not certain any more, so nothing more is written.
@@ -102,6 +107,8 @@ impl Journal {
             versions: Versions::of(definition),
             versions_id: None,
             head,
+            kept_at: 0,
+            snapshot_every: SNAPSHOT_EVERY,
             known: HashMap::new(),
             failed: false,
         };

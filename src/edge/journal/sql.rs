@@ -40,11 +40,11 @@ pub const CHAIN: &str = "
     -- What folding all entries up to this one gives. It can be made again from them at any time.
     CREATE TABLE snapshot (
         entry    INTEGER PRIMARY KEY,
-        accepted INTEGER NOT NULL, -- the last observation and the last decision up to that entry
+        accepted INTEGER NOT NULL, -- the last observation and the last decision up to there, 0 if there is none
         decided  INTEGER NOT NULL,
         versions INTEGER NOT NULL REFERENCES versions (id),
         form     INTEGER NOT NULL, -- how the state is written
-        seal     BLOB NOT NULL CHECK (length(seal) = 32), -- SHA-256 of the entry's hash and the state
+        seal     BLOB NOT NULL CHECK (length(seal) = 32), -- SHA-256 of the entry's hash, both numbers and the state
         state    BLOB NOT NULL
     ) STRICT;
 ";
@@ -120,7 +120,9 @@ pub const INSERT_OBSERVATION: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub const SELECT_OBSERVATIONS: &str = "
     SELECT accepted, node, outbox, sequence, payload FROM observation
-    WHERE accepted > ?1 AND +end_us > ?2 ORDER BY accepted LIMIT ?3";
+    WHERE accepted > ?1 AND accepted <= ?2 AND +end_us > ?3 ORDER BY accepted LIMIT ?4";
+pub const SELECT_OBSERVATION: &str = "
+    SELECT accepted, payload FROM observation WHERE node = ?1 AND outbox = ?2 AND sequence = ?3";
 pub const COUNT_OBSERVATIONS: &str = "SELECT count(*) FROM observation";
 /// The order number before that of the first observation that ended after a time. The `+` keeps SQLite from walking
 /// the whole table in its order instead of using the index.
@@ -170,9 +172,22 @@ pub const SELECT_DECISION_BEYOND: &str = "
 pub const SELECT_QUARANTINED: &str = "SELECT node, outbox, sequence, decision FROM quarantine";
 pub const SELECT_HASH: &str = "SELECT hash FROM chain WHERE entry = ?1";
 
+pub const DELETE_SNAPSHOTS: &str = "DELETE FROM snapshot";
+pub const INSERT_SNAPSHOT: &str = "
+    INSERT INTO snapshot (entry, accepted, decided, versions, form, seal, state)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub const SELECT_LAST_ROWS: &str = "
+    SELECT (SELECT coalesce(max(accepted), 0) FROM observation), (SELECT coalesce(max(sequence), 0) FROM decision)";
+pub const SELECT_SNAPSHOT: &str = "
+    SELECT s.entry, accepted, decided, seal, coalesce(chain.hash, x''), state
+    FROM snapshot s LEFT JOIN chain ON chain.entry = s.entry WHERE versions = ?1 AND form = ?2";
+pub const SELECT_SNAPSHOTS: &str = "
+    SELECT s.entry, accepted, decided, seal, coalesce(chain.hash, x''), state
+    FROM snapshot s LEFT JOIN chain ON chain.entry = s.entry";
+
 pub const INSERT_DECISION: &str = "INSERT INTO decision (versions, event) VALUES (?1, ?2)";
 pub const SELECT_DECISIONS: &str =
-    "SELECT sequence, versions, event FROM decision ORDER BY sequence";
+    "SELECT sequence, versions, event FROM decision WHERE sequence > ?1 ORDER BY sequence";
 
 pub const INSERT_VERSIONS: &str =
     "INSERT INTO versions (code, definition, model) VALUES (?1, ?2, ?3)";

@@ -9,6 +9,7 @@ use crate::units::{Currency, Timestamp};
 
 mod chained;
 mod copied;
+mod kept;
 mod upgraded;
 
 fn definition(id: &str, currency: &str, hash: &str) -> Definition {
@@ -261,10 +262,11 @@ fn observations_are_read_in_pages_and_from_a_time() {
     journal.commit(&batch).unwrap();
     assert_eq!(sequences(&journal), (1..=700).collect::<Vec<_>>());
     for (second, expected) in [(-1, 1), (350, 351), (699, 700), (700, 701)] {
-        let late: Vec<u64> = (journal.observations_ending_after(Timestamp(second * 1_000_000)))
-            .unwrap()
-            .map(|o| o.unwrap().stamp.sequence)
-            .collect();
+        let late: Vec<u64> = (journal
+            .observations_ending_after(Timestamp(second * 1_000_000), i64::MAX))
+        .unwrap()
+        .map(|o| o.unwrap().stamp.sequence)
+        .collect();
         assert_eq!(late, (expected..=700).collect::<Vec<_>>(), "{second}");
     }
 }

@@ -105,6 +105,7 @@ impl Archive {
         walk.compare_expected()?;
         self.raw_entries(0, &mut |raw| walk.step(&raw))?;
         walk.end()?;
+        self.verify_snapshot()?;
         let sound: String = self
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
