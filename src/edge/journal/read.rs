@@ -153,6 +153,16 @@ impl Journal {
         self.decisions_after(0)
     }
 
+    /// The last decisions, at most so many, in the order in which they were made.
+    pub fn last_decisions(&self, count: u64) -> Result<Vec<Recorded>, JournalError> {
+        let (_, last): (i64, i64) = (self.connection)
+            .query_row(sql::SELECT_LAST_ROWS, [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(|source| self.error("reading table decision", source))?;
+        self.decisions_after(last.saturating_sub_unsigned(count).max(0))
+    }
+
     /// The decisions after one of them, by sequence.
     pub fn decisions_after(&self, sequence: i64) -> Result<Vec<Recorded>, JournalError> {
         let versions: HashMap<i64, Arc<Versions>> = self
