@@ -309,16 +309,27 @@ impl State {
         });
     }
 
-    /// Forgets the sessions that closed long ago, and their tracks. The end of a recording is no time.
+    /// Forgets the sessions that closed long ago, and their tracks; but for those that a change names which can still be
+    /// revised, for what they have paid for is nobody else's. The end of a recording is no time.
     fn forget_closed(&mut self, now: Timestamp) {
-        if now == Timestamp::MAX {
+        let oldest = now.plus_seconds(-CLOSED_KEPT_S);
+        let is_old = |(exit, _): &&(Timestamp, SessionId)| *exit < oldest;
+        if now == Timestamp::MAX || self.closed.first().filter(is_old).is_none() {
             return;
         }
-        let oldest = now.plus_seconds(-CLOSED_KEPT_S);
-        while self.closed.first().is_some_and(|(exit, _)| *exit < oldest) {
-            let Some((_, id)) = self.closed.pop_first() else {
-                return;
-            };
+        let named: BTreeSet<&SessionId> = (self.changes.values())
+            .flat_map(|change| &change.hypotheses)
+            .flat_map(Hypothesis::shares)
+            .filter_map(|(session, _)| session)
+            .collect();
+        let old: Vec<_> = (self.closed.iter())
+            .take_while(is_old)
+            .filter(|(_, id)| !named.contains(id))
+            .cloned()
+            .collect();
+        for closed in old {
+            self.closed.remove(&closed);
+            let (_, id) = closed;
             let track = self.sessions.remove(&id).and_then(|s| s.track);
             if let Some(track) = track.filter(|track| !self.by_track.contains_key(track)) {
                 self.claimed.remove(&track);

@@ -420,7 +420,9 @@ fn folded(
     };
     let (mut core, waiting, poses_from) =
         Coordinator::from_snapshot(definition.clone(), nodes, snapshot);
-    for recorded in journal.decisions_after(kept.decided)? {
+    let since = journal.decisions_after(kept.decided)?;
+    journal.count_changes(since.iter().map(|recorded| &recorded.decision));
+    for recorded in &since {
         core.restore_decision(&recorded.decision);
     }
     for observation in journal.observations_ending_after(poses_from, kept.accepted)? {

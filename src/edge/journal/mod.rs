@@ -77,6 +77,8 @@ pub struct Journal {
     head: Head,
     /// The entry at which the last snapshot was kept, as far as is known.
     kept_at: u64,
+    /// Changes on the shelves that were attributed since.
+    changes_since: u64,
     snapshot_every: u64,
     /// The committed sequences of every outbox. It grows with the outboxes, not with what they send.
     known: HashMap<NodeName, HashMap<OutboxId, Sequences>>,
@@ -108,6 +110,7 @@ impl Journal {
             versions_id: None,
             head,
             kept_at: 0,
+            changes_since: 0,
             snapshot_every: SNAPSHOT_EVERY,
             known: HashMap::new(),
             failed: false,
@@ -137,6 +140,7 @@ impl Journal {
             Ok(Written { versions_id, head }) => {
                 self.versions_id = versions_id;
                 self.head = head;
+                self.count_changes(entries.iter().filter_map(Entry::decision));
                 for ((node, outbox), sequences) in fresh {
                     let outboxes = self.known.entry(node.clone()).or_default();
                     outboxes.insert(outbox.clone(), sequences);

@@ -8,9 +8,14 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use super::chain::{Hash, digest};
 use super::write::write_versions;
 use super::{Archive, Journal, JournalError, sql};
+use crate::checkout::Decision;
 
-/// A snapshot is due after so many entries: what a restart then folds takes a fraction of a second.
+/// A snapshot is due after so many entries: what a restart then reads takes a fraction of a second.
 pub const SNAPSHOT_EVERY: u64 = 10_000;
+
+/// Or after so many changes on the shelves, whichever comes first: in a crowd, believing what followed from one again
+/// takes milliseconds.
+const CHANGES_MAX: u64 = 100;
 
 /// Raised whenever a field of the state means something else than before, though it can still be read.
 const FORM: i64 = 1;
@@ -37,13 +42,20 @@ impl Journal {
     /// Whether enough was written since the last snapshot.
     pub fn snapshot_due(&self) -> bool {
         self.head.entries >= self.kept_at.saturating_add(self.snapshot_every)
+            || self.changes_since >= CHANGES_MAX
+    }
+
+    /// Counts decisions that were made after the last snapshot.
+    pub fn count_changes<'d>(&mut self, decisions: impl Iterator<Item = &'d Decision>) {
+        let changes = decisions.filter(|d| matches!(d, Decision::Attributed(_)));
+        self.changes_since += changes.count() as u64;
     }
 
     /// Keeps the state that follows from all entries up to now, in place of any before.
     ///
     /// After an error the journal is as it was, and another snapshot is not due before long.
     pub fn keep_snapshot(&mut self, state: &[u8]) -> Result<(), JournalError> {
-        self.kept_at = self.head.entries;
+        (self.kept_at, self.changes_since) = (self.head.entries, 0);
         let (head, known) = (self.head, self.versions_id);
         let (path, versions) = (&self.path, &self.versions);
         let keep = |connection: &mut rusqlite::Connection| -> rusqlite::Result<i64> {

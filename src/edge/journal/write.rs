@@ -77,6 +77,13 @@ impl<'a> Entry<'a> {
         }
     }
 
+    pub fn decision(&self) -> Option<&'a Decision> {
+        match self {
+            Entry::Observation(_) => None,
+            Entry::Decision(decision) => Some(decision),
+        }
+    }
+
     /// The stamp that is known once this is committed.
     pub fn stamp(&self) -> Option<&'a Stamp> {
         match self {
