@@ -1,6 +1,6 @@
 //! How long a store takes to open again with a million entries in its journal, with its snapshot and without.
 //!
-//! The journal is that of a real coordinator: a minute with fifty shoppers, played again and again at later times by other
+//! The journal is that of a real coordinator: a minute with ten shoppers, played again and again at later times by other
 //! shoppers, until it has as many entries as asked for (`STROLL_BENCH_ENTRIES`). Making it takes some minutes; it is made
 //! once where a file for it is named (`STROLL_BENCH_JOURNAL`).
 
@@ -23,7 +23,7 @@ const ENTRIES: u64 = 1_000_000;
 const ROUND_US: i64 = 150_000_000;
 const LOAD: Load = Load {
     plates: 100,
-    shoppers: 50,
+    shoppers: 10,
     seconds: 60.0,
 };
 /// Inputs that are committed together.
@@ -128,7 +128,7 @@ fn write(path: &Path, recording: &Recording, entries: u64) -> u64 {
     let sessions = core.state().sessions.len();
     journal.close().expect("it closes");
     println!(
-        "{written} entries, {sessions} sessions, a snapshot of {} kB, a journal of {} MB",
+        "{written} entries, {sessions} sessions remembered, a snapshot of {} kB, a journal of {} MB",
         kept.len() / 1_000,
         std::fs::metadata(path).expect("it is there").len() / 1_000_000
     );

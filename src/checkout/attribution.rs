@@ -4,19 +4,23 @@
 //!
 //! > reach(who) × prior(what | who, planogram, what they have, what lies there) × likelihood(weights | what)
 //!
-//! [`reach`] weighs movements, [`candidates`] lists what a change can have been, [`weights`] learns what things weigh,
+//! [`reach`] weighs movements by [`hands`] and [`heads`] and learns what the [`clocks`] show, [`candidates`] lists what a change can have been, [`weights`] learns what things weigh,
 //! and [`beliefs`] keeps the ways in which everything can have happened and lets later evidence decide among them.
 
 pub mod beliefs;
 mod candidates;
+pub mod clocks;
 mod cluster;
 mod consequences;
+mod hands;
+mod heads;
 mod put_backs;
 pub mod reach;
 mod weights;
 mod world;
 
 pub use beliefs::{Beliefs, NOBODY};
+pub use clocks::Clocks;
 pub use cluster::Explained;
 pub use reach::Place;
 pub use world::{Choice, Part};

@@ -263,6 +263,19 @@ pub struct Attributed {
     /// Whose movements bear on the change, as they were weighed: what the hypotheses rest on beside the weights.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<Reached>,
+    /// What is believed of the node's clock since, if the change said something of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Box<ClockEstimate>>,
+}
+
+/// How far ahead of the cameras' clock a node's is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockEstimate {
+    /// The mean, milliseconds.
+    pub offset_ms: i64,
+    /// Probabilities of offsets each 50 ms, in parts in a million: the first offset, and as many as are not nil.
+    pub from_ms: i64,
+    pub ppm: Vec<u32>,
 }
 
 /// How a body's movement bears on a change.
@@ -278,7 +291,7 @@ pub struct Reached {
     pub log_milli: i64,
     /// The same for each changed plate by itself, in their order.
     pub by_plate_milli: Vec<i64>,
-    /// The middle of the time that a hand was near.
+    /// The middle of the time that a hand was near; or, of a body whose hands are never seen, when it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub middle: Option<Timestamp>,
     /// Mean distance of the nearer hand around the moment, millimetres.

@@ -1,18 +1,22 @@
 //! From a shelf's change to a decision: who is near is measured on the tracks, the store's beliefs take it in, and what
 //! is sure enough is charged. Later changes can revise it until the cart is settled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::deciding::short_hash;
 use super::{Coordinator, Output};
 use crate::checkout::attribution::beliefs::{KeptBeliefs, Sure};
-use crate::checkout::attribution::{Beliefs, Choice, Explained, Part, Place, reach};
+use crate::checkout::attribution::clocks::{ClockBelief, PerOffset};
+use crate::checkout::attribution::{Beliefs, Choice, Clocks, Explained, Part, Place, reach};
 use crate::checkout::decision::{
-    Attributed, AttributionVerdict, Decision, Hypothesis, Reached, Share,
+    Attributed, AttributionVerdict, ClockEstimate, Decision, Hypothesis, Reached, Share,
 };
 use crate::checkout::session::{Session, SessionId};
 use crate::observation::{ChangeKind, ShelfObservation, Stamp, TrackId};
-use crate::store::{Definition, ShelfId};
+use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Milligrams;
 
 /// A body whose reach is worse than this bears on no change: natural log, in thousandths.
@@ -28,24 +32,46 @@ const SUSPECT_MILLI: i64 = -4_000;
 #[derive(Debug)]
 pub(super) struct Inferring {
     beliefs: Beliefs,
+    clocks: Clocks,
+    /// What the clocks were last learnt to be, as the journal has it.
+    estimates: BTreeMap<NodeName, ClockEstimate>,
+}
+
+/// The same as it is kept over a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptInferring {
+    beliefs: KeptBeliefs,
+    clocks: BTreeMap<NodeName, ClockEstimate>,
 }
 
 impl Inferring {
     pub fn new(definition: Arc<Definition>) -> Self {
         Inferring {
             beliefs: Beliefs::new(definition),
+            clocks: Clocks::default(),
+            estimates: BTreeMap::new(),
         }
     }
 
-    /// The beliefs as they are kept over a restart.
-    pub fn keep(&self) -> KeptBeliefs {
-        self.beliefs.keep()
+    /// What is to be kept over a restart.
+    pub fn keep(&self) -> KeptInferring {
+        KeptInferring {
+            beliefs: self.beliefs.keep(),
+            clocks: self.estimates.clone(),
+        }
     }
 
-    /// Those of before a restart.
-    pub fn kept(definition: Arc<Definition>, kept: KeptBeliefs) -> Self {
+    /// What was known before a restart.
+    pub fn kept(definition: Arc<Definition>, kept: KeptInferring) -> Self {
+        let mut clocks = Clocks::default();
+        for (node, estimate) in &kept.clocks {
+            clocks.restore(node, estimate);
+        }
         Inferring {
-            beliefs: Beliefs::kept(definition, kept),
+            beliefs: Beliefs::kept(definition, kept.beliefs),
+            clocks,
+            estimates: kept.clocks,
         }
     }
 
@@ -60,7 +86,7 @@ impl Inferring {
     }
 
     /// Follows a decision, which `reviewed` is the change of if it closes a review. An attribution was followed when it
-    /// was inferred.
+    /// was inferred, but for what is noted of it.
     pub fn follow(&mut self, decision: &Decision, reviewed: Option<&Stamp>) {
         match decision {
             Decision::Settled { session, .. } => self.beliefs.close(session),
@@ -75,10 +101,10 @@ impl Inferring {
                 }
                 None => {}
             },
+            Decision::Attributed(attributed) => self.note_clock(attributed),
             Decision::SessionOpened { .. }
             | Decision::EntryRefused { .. }
             | Decision::TrackBound { .. }
-            | Decision::Attributed(_)
             | Decision::Revised(_)
             | Decision::LinesDropped { .. }
             | Decision::SessionExited { .. }
@@ -92,6 +118,21 @@ impl Inferring {
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}
+        }
+    }
+
+    /// After a restart: believes of a node's clock again what was believed since a change.
+    pub fn restore_clock(&mut self, attributed: &Attributed) {
+        if let Some(estimate) = &attributed.clock {
+            self.clocks.restore(&attributed.change.node, estimate);
+            self.note_clock(attributed);
+        }
+    }
+
+    fn note_clock(&mut self, attributed: &Attributed) {
+        if let Some(estimate) = &attributed.clock {
+            let node = attributed.change.node.clone();
+            self.estimates.insert(node, ClockEstimate::clone(estimate));
         }
     }
 
@@ -129,7 +170,11 @@ impl Coordinator {
         change: &ShelfObservation,
         out: &mut Vec<Output>,
     ) {
-        let reached = self.reached(change);
+        let expected = self.inferring.clocks.before(&stamp.node);
+        let (reached, by_offset) = self.reached(change, &expected);
+        let clock = by_offset.filter(|_| change.kind != ChangeKind::Foreign);
+        let learn = |by| self.inferring.clocks.learn(&stamp.node, &expected, &by);
+        let clock = clock.map(learn).map(Box::new);
         let change = Arc::new(change.clone());
         let explained = self.inferring.beliefs.absorb(stamp, &change, &reached);
         let mut own = None;
@@ -159,14 +204,20 @@ impl Coordinator {
             verdict,
             hypotheses,
             reached,
+            clock,
         };
         self.decide(Decision::Attributed(attributed), out);
     }
 
-    /// How every body that was seen then bears on a change, the likeliest first.
-    fn reached(&self, change: &ShelfObservation) -> Vec<Reached> {
+    /// How every body that was seen then bears on a change, the likeliest first; and how well they all explain it for
+    /// each offset of the node's clock, if anybody was seen.
+    fn reached(
+        &self,
+        change: &ShelfObservation,
+        clock: &ClockBelief,
+    ) -> (Vec<Reached>, Option<PerOffset>) {
         let Some(place) = Place::of(&self.definition, change.shelf, &change.plates) else {
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let active = (self.state.active.iter()).filter_map(|id| self.state.sessions.get(id));
         let shoppers = active
@@ -176,13 +227,15 @@ impl Coordinator {
         let strangers = (self.tracks.ids())
             .filter(|track| !self.gateless && !self.state.by_track.contains_key(*track))
             .map(|track| (track, None));
-        let mut reached: Vec<Reached> = shoppers
+        let mut reached: Vec<(Reached, PerOffset)> = shoppers
             .chain(strangers)
-            .filter_map(|(track, session)| self.reach_of(track, session, &place, change))
+            .filter_map(|(track, session)| self.reach_of(track, session, &place, change, clock))
             .collect();
-        reached.sort_by(|a, b| (b.log_milli, &a.session).cmp(&(a.log_milli, &b.session)));
+        reached.sort_by(|(a, _), (b, _)| (b.log_milli, &a.session).cmp(&(a.log_milli, &b.session)));
         reached.truncate(REACHED_MAX);
-        reached
+        let all = |i: usize| reached.iter().map(|(_, by_offset)| by_offset[i]).sum();
+        let by_offset = (!reached.is_empty()).then(|| std::array::from_fn(all));
+        (reached.into_iter().map(|(r, _)| r).collect(), by_offset)
     }
 
     fn reach_of(
@@ -191,9 +244,11 @@ impl Coordinator {
         session: Option<&Session>,
         place: &Place,
         change: &ShelfObservation,
-    ) -> Option<Reached> {
+        clock: &ClockBelief,
+    ) -> Option<(Reached, PerOffset)> {
         let error_s = (change.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
-        let at = |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s);
+        let at =
+            |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s, clock);
         let whole = at(place)?;
         if whole.log_milli < REACHED_MIN_MILLI {
             return None;
@@ -209,7 +264,7 @@ impl Coordinator {
             several => several.iter().map(|c| by_plate(c.plate)).collect(),
         };
         let millimetres = |m: f64| (m * 1e3).round() as i64;
-        Some(Reached {
+        let reached = Reached {
             session: session.map(|s| s.id.clone()),
             staff: session.is_some_and(|s| !s.role.is_shopper()),
             log_milli: whole.log_milli,
@@ -217,7 +272,8 @@ impl Coordinator {
             middle: whole.middle,
             hand_mm: whole.hand_m.map(millimetres),
             head_mm: whole.head_m.map(millimetres),
-        })
+        };
+        Some((reached, whole.by_offset))
     }
 
     /// Decides anew about an earlier change, if that makes a difference.
@@ -267,6 +323,7 @@ impl Coordinator {
         let revised = Attributed {
             verdict,
             hypotheses,
+            clock: None,
             ..before.clone()
         };
         self.decide(Decision::Revised(revised), out);

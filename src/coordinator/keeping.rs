@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::inferring::Inferring;
+use super::inferring::{Inferring, KeptInferring};
 use super::intake::KeptOutbox;
 use super::{Coordinator, OpenReview, State, Visit};
-use crate::checkout::attribution::beliefs::KeptBeliefs;
 use crate::checkout::decision::{Attributed, ReviewId};
 use crate::checkout::session::{SessionId, Sessions};
 use crate::checkout::tracks::KEPT_S;
@@ -29,7 +28,7 @@ pub struct Snapshot {
     used_codes: BTreeSet<(u64, DeviceId)>,
     unbound: BTreeMap<SessionId, Option<Timestamp>>,
     asked_to_void: BTreeSet<SessionId>,
-    beliefs: KeptBeliefs,
+    inferring: KeptInferring,
     outboxes: Vec<KeptOutbox>,
     /// Observations that were accepted and not decided, in the order in which they are due.
     waiting: Vec<Stamp>,
@@ -120,7 +119,7 @@ impl Coordinator {
             used_codes: self.used_codes.clone(),
             unbound: self.unbound.clone(),
             asked_to_void: self.asked_to_void.clone(),
-            beliefs: self.inferring.keep(),
+            inferring: self.inferring.keep(),
             outboxes: self.intake.keep(),
             waiting: self.intake.waiting().map(|s| s.stamp.clone()).collect(),
         }
@@ -143,7 +142,7 @@ impl Coordinator {
         core.used_codes = snapshot.used_codes;
         core.unbound = snapshot.unbound;
         core.asked_to_void = snapshot.asked_to_void;
-        core.inferring = Inferring::kept(definition, snapshot.beliefs);
+        core.inferring = Inferring::kept(definition, snapshot.inferring);
         core.intake.kept(snapshot.outboxes);
         let poses_from = core.state.frontier.plus_seconds(-KEPT_S);
         (core, snapshot.waiting, poses_from)

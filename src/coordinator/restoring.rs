@@ -50,6 +50,7 @@ impl Coordinator {
                 self.intake.note(stamp);
             }
             Decision::Attributed(attributed) => {
+                self.inferring.restore_clock(attributed);
                 self.restored.changes.insert(attributed.change.clone());
                 let of = Some(attributed.change.clone());
                 self.restored.history.push((decision.clone(), of));

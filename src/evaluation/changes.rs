@@ -197,6 +197,7 @@ mod tests {
             verdict,
             hypotheses: Vec::new(),
             reached: Vec::new(),
+            clock: None,
         }
     }
 

@@ -5,16 +5,17 @@ use super::history::{History, Trace};
 use super::load_cell::Plate;
 use super::movement::Move;
 
-/// No item is put down as slowly as this, or lifted: blocks from 10 to 90 % (0.6 s, 3.5 s).
-const PUT_BLOCKS_MAX: f64 = 12.0;
-const LIFT_BLOCKS_MAX: f64 = 70.0;
+/// No item is put down or lifted as slowly as this: blocks from 10 to 90 % (3.5 s).
+const MOVE_BLOCKS_MAX: f64 = 70.0;
+/// What goes on after no more than so many blocks is one move with what was before (0.2 s).
+const AT_ONCE: f64 = 4.0;
 /// A load is gone when no more than this is left of it: grams, and share.
 const LOAD_LEFT: (f64, f64) = (10.0, 0.05);
 /// What is put down may be a hand or a bag from this many grams on. It sways by less than this share of its weight,
 /// over at least so many blocks (0.2 s from 10 to 90 %), and a hand is no heavier than that.
 const GUEST_MIN_G: f64 = 80.0;
 const GUEST_SWAYS_MAX_G: f64 = 900.0;
-const SWAY: f64 = 0.15;
+const SWAY: f64 = 0.25;
 const SWAY_BLOCKS: f64 = 4.0;
 
 /// Blocks before an opening that its trace takes in (1.8 s), and what stands for them where the plate said nothing.
@@ -155,12 +156,21 @@ impl Cell {
             kind,
             delta,
             sigma: m.sigma,
+            wander: 0.0,
         }
     }
 
     /// Takes note of something that came or left, and says what it weighs: what was put down takes as much away with
     /// it as it brought, however it swayed in between.
     fn received(&mut self, delta: f64, since: u64) -> f64 {
+        let arriving = (self.guest)
+            .filter(|g| since < g.since + combine::PRESS as u64 && delta > -SWAY * g.grams);
+        if let Some(guest) = arriving {
+            // A hand comes in steps, and presses before it rests.
+            let grams = guest.grams + delta;
+            self.guest = Some(Guest { grams, ..guest });
+            return delta;
+        }
         if delta >= GUEST_MIN_G {
             self.guest = Some(Guest {
                 since,
@@ -200,23 +210,29 @@ impl Cell {
         let left = (self.load + m.delta).abs();
         let small = left_of(self.load);
         let lifted = self.load * m.delta < 0.0;
-        let slow = m.took > PUT_BLOCKS_MAX;
+        let slow = m.took > combine::SLOW;
         let leaves = lifted && (left <= small || (slow && m.delta.abs() < self.load.abs()));
-        // A press before a slow lift is over when the lift begins.
-        let press = next.is_some_and(|n| {
-            n.delta < -0.7 * m.delta && n.moved.0 - m.moved.1 < combine::PRESS && !slow
+        // A press before a slow lift is over when the lift begins, and one with a slow put-back goes on with it.
+        let soon = |n: &&Move| n.moved.0 - m.moved.1 < combine::PRESS;
+        let press = next
+            .filter(soon)
+            .is_some_and(|n| n.delta < -0.7 * m.delta && !slow);
+        let goes_on = next.is_some_and(|n| {
+            n.delta * m.delta > 0.0 && n.steady_after && n.moved.0 - m.moved.1 < AT_ONCE
         });
-        let fits = m.steady_after && combine::fits(&self.place.units, m.delta, m.sigma);
-        let comes = m.delta > 0.0 && ((slow && !fits) || (!m.steady_after && !press));
+        let restless = !m.steady_after && !goes_on;
+        let comes = m.delta > 0.0 && restless && !press;
         let sways = self.guest.is_some_and(|guest| {
             let begun = from + m.moved.0 as u64;
-            begun > guest.since + combine::PRESS as u64
+            let stays = begun > guest.since + combine::PRESS as u64;
+            let unknown = || !combine::fits(&self.place.units, guest.grams, m.sigma);
+            (stays || (slow && unknown()))
                 && m.delta.abs() < SWAY * guest.grams
                 && guest.grams < GUEST_SWAYS_MAX_G
                 && (m.took >= SWAY_BLOCKS || !m.steady_after)
                 && !combine::fits(&self.place.units, m.delta, m.sigma)
         });
-        if sways || leaves || comes || m.took > LIFT_BLOCKS_MAX || (slow && !m.steady_after) {
+        if sways || leaves || comes || m.took > MOVE_BLOCKS_MAX || (slow && restless) {
             Kind::Foreign
         } else {
             Kind::Item
@@ -235,6 +251,7 @@ impl Cell {
             kind: Kind::Touch,
             delta: 0.0,
             sigma: 1.0,
+            wander: 0.0,
         }
     }
 

@@ -33,6 +33,14 @@ const AWAY_AGAIN: f64 = 10.0;
 const UNDONE: f64 = 0.3;
 /// And how rare that they do so at the same time.
 const AT_ONCE: f64 = 3.5;
+/// A plate rings by less than this share of a step.
+const RINGING: f64 = 0.03;
+/// A press before a pick does not come as slowly as this, blocks from 10 to 90 % (0.6 s).
+pub const SLOW: f64 = 12.0;
+/// Hands that take weight off a plate are rarer than those that press, natural log.
+const LIFTED: f64 = 3.0;
+/// Natural log of how rare it is that something is shoved from one plate to the next.
+const SHOVED: f64 = 3.0;
 /// A typical press, grams.
 const PRESS_G: f64 = 60.0;
 
@@ -54,7 +62,10 @@ pub struct Pending {
     pub kind: Kind,
     /// Grams; negative: weight left.
     pub delta: f64,
+    /// Standard deviation of `delta` from noise alone, grams.
     pub sigma: f64,
+    /// How far the plate goes by itself meanwhile, grams: somebody rests a hand on it.
+    pub wander: f64,
 }
 
 /// What a move of one plate can be.
@@ -247,9 +258,9 @@ fn cut<'a, 'u>(
         for start in (0..end).rev() {
             let mut cost = best[start].0 + run_cost(&lane[start..end], units);
             if start > 0 {
-                let net = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>();
                 let (earlier, later) = (net(&lane[start - 1]), net(&lane[start]));
-                let undone = (earlier + later).abs() < UNDONE * earlier.abs();
+                let undone = (earlier + later).abs() < UNDONE * earlier.abs()
+                    && shoved(&lane[start - 1..=start]) == 0.0;
                 cost += match (earlier * later < 0.0, later > 0.0 || !undone) {
                     (false, _) => ANOTHER,
                     (true, true) => BACK_AGAIN,
@@ -282,18 +293,23 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
     for p in moves() {
         weights.extend(units(p.cell));
     }
-    let mut cost = if run.len() > 1 && delta.abs() < DELTA_MIN_G.max(4.0 * sigma) {
+    let touch = run.len() > 1 && delta.abs() < DELTA_MIN_G.max(4.0 * sigma);
+    let mut cost = if touch {
         let spread = sigma.max(1.5);
-        1.0 + 0.5 * (delta / spread).powi(2) + spread.ln() + 0.9
+        1.0 + 0.5 * (delta / spread).powi(2) + spread.ln() + 0.9 + shoved(run)
     } else {
         explained(&weights, delta, sigma)
+    };
+    let after = if !touch && delta > 0.0 && fits(&weights, delta, sigma) {
+        delta
+    } else {
+        0.0
     };
     // What stood in between was no item: a press, or an item on its way.
     let mut passed = 0.0;
     for pair in run.windows(2) {
-        let of = |m: &[&Pending]| m.iter().map(|p| p.delta).sum::<f64>();
         let (earlier, later) = (&pair[0], &pair[1]);
-        passed += of(earlier);
+        passed += net(earlier);
         let blocks = between(earlier[0], later[0]);
         let took = earlier[0].took.min(later[0].took);
         let (free, most) = if took > LEANING.0 {
@@ -304,15 +320,55 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
         if blocks > most {
             return f64::INFINITY;
         }
-        let press = (PRESS_G * (1.0 + (passed / PRESS_G).powi(2))).ln() + 0.45;
         let hesitation = if passed * delta > 0.0 && passed.abs() < delta.abs() {
             delta.abs().ln()
         } else {
             f64::INFINITY
         };
+        // The hand pressed before a product came or left, or when it had put it down.
+        let mut press = press_cost(passed, delta).min(press_cost(passed - after, delta));
+        if !touch && net(earlier) > 0.0 && earlier[0].took > SLOW {
+            press = f64::INFINITY;
+        }
         cost += press.min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
     }
     cost
+}
+
+/// Grams of moves together.
+fn net(moves: &[&Pending]) -> f64 {
+    moves.iter().map(|p| p.delta).sum()
+}
+
+/// Minus log-density of the grams of a press around a change of `delta` grams. A hand adds weight; what takes some off,
+/// and more than ringing does, has lifted something.
+fn press_cost(grams: f64, delta: f64) -> f64 {
+    let press = (PRESS_G * (1.0 + (grams / PRESS_G).powi(2))).ln() + 0.45;
+    let lifted = grams < -DELTA_MIN_G - RINGING * delta.abs();
+    press + if lifted { LIFTED } else { 0.0 }
+}
+
+/// The grams that a run leaves on each plate, with the largest sigma of its moves there.
+fn by_cell<'a>(run: impl IntoIterator<Item = &'a Pending>) -> Vec<(usize, f64, f64)> {
+    let mut cells: Vec<(usize, f64, f64)> = Vec::new();
+    for p in run {
+        match cells.iter_mut().find(|c| c.0 == p.cell) {
+            Some(cell) => *cell = (p.cell, cell.1 + p.delta, cell.2.max(p.sigma)),
+            None => cells.push((p.cell, p.delta, p.sigma)),
+        }
+    }
+    cells.sort_by_key(|c| c.0);
+    cells
+}
+
+/// What a touch costs that does not leave each plate as it was: something was shoved from one to the next.
+fn shoved(run: &[Vec<&Pending>]) -> f64 {
+    let cells = by_cell(run.iter().flatten().copied());
+    let most = (cells.iter())
+        .filter(|c| c.1.abs() >= DELTA_MIN_G.max(4.0 * c.2))
+        .map(|c| c.1.abs())
+        .fold(0.0, f64::max);
+    if most > 0.0 { SHOVED + most.ln() } else { 0.0 }
 }
 
 /// Minus log-density of grams that left or came, given the unit weights of the products around.
@@ -329,14 +385,7 @@ fn explained(units: &[f64], delta: f64, sigma: f64) -> f64 {
 
 fn joined(run: Vec<&Pending>) -> Joined {
     let net: f64 = run.iter().map(|p| p.delta).sum();
-    let mut cells: Vec<(usize, f64, f64)> = Vec::new();
-    for p in &run {
-        match cells.iter_mut().find(|c| c.0 == p.cell) {
-            Some(cell) => *cell = (p.cell, cell.1 + p.delta, cell.2.max(p.sigma)),
-            None => cells.push((p.cell, p.delta, p.sigma)),
-        }
-    }
-    cells.sort_by_key(|c| c.0);
+    let mut cells = by_cell(run.iter().copied());
     let sigma = cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
     let touch = net.abs() < DELTA_MIN_G.max(4.0 * sigma);
     // When it happened: the largest move in the direction of the whole, or the largest at all of a touch.

@@ -269,6 +269,31 @@ impl Reader<'_> {
     }
 }
 
+/// How much a plate goes up and down by itself within the time of a pick, grams: the robust standard deviation of
+/// the difference of blocks 0.3 s apart that no item moved between, beyond what noise of `sigma` a block explains. A
+/// hand that rests on a plate, or beside it, never keeps quite still, while a footstep or a press is soon over.
+/// `items` says between which positions items moved.
+pub fn wander(trace: &Trace, items: &[(f64, f64)], sigma: f64) -> f64 {
+    const APART: u32 = 6;
+    const PAIRS_MIN: usize = 12;
+    let moved = |a: f64, b: f64| {
+        (items.iter()).any(|(from, to)| a < to + RINGING.1 && b > from - f64::from(APART))
+    };
+    let differences: Vec<f64> = (trace.at.iter().enumerate())
+        .filter_map(|(i, &at)| {
+            let j = i + trace.at[i..].iter().position(|&b| b == at + APART)?;
+            let quiet = !moved(f64::from(at), f64::from(at + APART));
+            quiet.then(|| (trace.grams[j] - trace.grams[i]).abs())
+        })
+        .collect();
+    if differences.len() < PAIRS_MIN {
+        return 0.0;
+    }
+    let spread = 1.48 * median(&differences);
+    // Blocks are correlated while somebody walks.
+    (spread * spread - 4.0 * sigma * sigma).max(0.0).sqrt()
+}
+
 /// After a large step a plate rings: what is small against it soon afterwards is part of it.
 fn silence_ringing(moves: &mut Vec<Move>) {
     let mut kept: Vec<Move> = Vec::with_capacity(moves.len());

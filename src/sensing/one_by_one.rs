@@ -16,6 +16,8 @@ const APART_TAKEN: f64 = 2.2;
 const APART_PUT: f64 = 6.0;
 /// What took longer than this was lifted slowly, as one, blocks (1.2 s).
 const TOOK_MAX: f64 = 24.0;
+/// Shares of a plate that differ by less than this are alike.
+const ALIKE: f64 = 0.08;
 /// Blocks before the change that its level is measured over.
 const BASE_BLOCKS: usize = 6;
 
@@ -139,5 +141,22 @@ pub fn take_apart(joined: Joined, cells: &[Cell], history: &History) -> Vec<Join
             ..joined.clone()
         }
     };
-    cuts.windows(2).map(|cut| part(cut[0], cut[1])).collect()
+    let parts: Vec<Joined> = cuts.windows(2).map(|cut| part(cut[0], cut[1])).collect();
+    if parts.iter().all(|part| stands_alike(part, &joined)) {
+        return vec![joined];
+    }
+    parts
+}
+
+/// Whether a part of a change lies on several plates in the very shares of the whole: no unit stands on another's
+/// plates just so, but a bag that is lifted off them does.
+fn stands_alike(part: &Joined, whole: &Joined) -> bool {
+    let sum = |joined: &Joined| joined.cells.iter().map(|c| c.1).sum::<f64>();
+    let share = |joined: &Joined, cell: usize| {
+        let grams = joined.cells.iter().filter(|c| c.0 == cell).map(|c| c.1);
+        grams.sum::<f64>() / sum(joined)
+    };
+    let largest = (whole.cells.iter()).map(|c| share(whole, c.0));
+    largest.fold(0.0, f64::max) < 1.0 - ALIKE
+        && (whole.cells.iter()).all(|c| (share(part, c.0) - share(whole, c.0)).abs() < ALIKE)
 }

@@ -148,6 +148,7 @@ impl ShelfSensor {
                 &movement,
                 &trace,
                 (now - cell.opened) as f64 * history.block_s(),
+                &cell.place.units,
             )
         {
             return;
@@ -161,9 +162,17 @@ impl ShelfSensor {
         };
         let kept = |m: &Move| until.is_none_or(|rest| m.moved.1 <= f64::from(rest.from));
         let mut found = Vec::new();
+        let mut items = Vec::new();
         for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
             let kind = cell.kind(m, movement.moves.get(i + 1), from);
             found.push(cell.pending(index, m, kind, from, now));
+            if kind == Kind::Item {
+                items.push(m.moved);
+            }
+        }
+        let wander = movement::wander(&trace, &items, sigma);
+        for item in found.iter_mut().filter(|p| p.kind == Kind::Item) {
+            item.wander = wander;
         }
         if found.is_empty()
             && until.is_none()
@@ -211,7 +220,11 @@ impl ShelfSensor {
                 .cloned()
                 .collect();
             for joined in combine::join(&unexplained, |cell| &self.cells[cell].place.units) {
-                let parts = one_by_one::take_apart(joined, &self.cells, history);
+                let mut parts = one_by_one::take_apart(joined, &self.cells, history);
+                for (cell, _, sigma) in parts.iter_mut().flat_map(|part| &mut part.cells) {
+                    let there = moves.iter().filter(|p| p.cell == *cell);
+                    *sigma = sigma.hypot(there.map(|p| p.wander).fold(0.0, f64::max));
+                }
                 out.extend(parts.iter().map(|part| self.change(part, history, now)));
             }
             self.recent
@@ -253,6 +266,15 @@ impl ShelfSensor {
             || (self.cells[near].iter()).all(|c| !c.state.is_active() || c.opened > p.settled)
     }
 
+    /// Whether it came or left as slowly as a hand may, and is nothing that stands here: an item that belongs
+    /// elsewhere, a bag, or a hand that rests. Who was there and what they had tells which.
+    fn may_be_a_hand(&self, joined: &Joined, net: f64) -> bool {
+        let sigma = joined.cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
+        let fits =
+            (joined.cells.iter()).any(|c| combine::fits(&self.cells[c.0].place.units, net, sigma));
+        2.0 * joined.half > combine::SLOW && !fits
+    }
+
     fn change(&self, joined: &Joined, history: &History, now: u64) -> Change {
         let net: f64 = joined.cells.iter().map(|c| c.1).sum();
         let start = start_of(history, joined.opened);
@@ -272,6 +294,7 @@ impl ShelfSensor {
                 Kind::Touch => ChangeKind::Touch,
                 Kind::Foreign => ChangeKind::Foreign,
                 Kind::Item if joined.unseen > UNSEEN_BLOCKS_MAX => ChangeKind::Unsure,
+                Kind::Item if self.may_be_a_hand(joined, net) => ChangeKind::Unsure,
                 Kind::Item if net < 0.0 => ChangeKind::Take,
                 Kind::Item => ChangeKind::Put,
             },
@@ -286,9 +309,9 @@ impl ShelfSensor {
     }
 }
 
-/// Whether waiting tells more: of a level that was measured too shortly, of what came and may go again, or of a move
-/// that is still under way.
-fn unclear(movement: &Movement, trace: &Trace, waited_s: f64) -> bool {
+/// Whether waiting tells more: of a level that was measured too shortly, of what came and may go again, of a move that
+/// is still under way, or of a slow lift that rests half-way.
+fn unclear(movement: &Movement, trace: &Trace, waited_s: f64, units: &[f64]) -> bool {
     if movement.unfinished {
         return true;
     }
@@ -299,7 +322,20 @@ fn unclear(movement: &Movement, trace: &Trace, waited_s: f64) -> bool {
         let leans = m.delta > 0.0 && m.took > combine::LEANING.0 && end - m.at < combine::LEANING.1;
         (came, leans)
     });
-    leans || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
+    leans
+        || rests_half_way(movement, end, units)
+        || ((imprecise || came) && waited_s < PRECISION_WAIT_S)
+}
+
+/// Whether something is being lifted slowly, and no product of this plate weighs what has left it so far.
+fn rests_half_way(movement: &Movement, end: f64, units: &[f64]) -> bool {
+    let slow = |m: &&Move| m.delta < 0.0 && m.took > combine::LEANING.0;
+    let lifted: Vec<&Move> = movement.moves.iter().rev().take_while(slow).collect();
+    let Some(last) = lifted.first() else {
+        return false;
+    };
+    let grams: f64 = lifted.iter().map(|m| m.delta).sum();
+    end - last.at < combine::LEANING.1 && !combine::fits(units, grams, last.sigma)
 }
 
 /// The last rest of a trace that it can be cut at: what follows is still under way.

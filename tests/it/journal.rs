@@ -175,6 +175,7 @@ fn attributed() -> Decision {
             probability_ppm: 870_000,
         }],
         reached: vec![],
+        clock: None,
     })
 }
 

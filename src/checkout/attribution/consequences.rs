@@ -50,7 +50,9 @@ pub(super) fn purpose(
     };
     let served = world.holdings.get(who).is_some_and(|h| {
         (h.reaches.iter()).any(|(at, there)| {
-            at.seconds_since(middle).abs() < SAME_REACH_S && there.beside(place) < SAME_PLACE_M
+            // Of a body whose hands are never seen the visit counts, whatever it reached for.
+            let same_place = reach.hand_mm.is_none() || there.beside(place) < SAME_PLACE_M;
+            at.seconds_since(middle).abs() < SAME_REACH_S && same_place
         })
     });
     match served {

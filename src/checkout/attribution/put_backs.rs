@@ -15,7 +15,7 @@ use crate::sensing::item_match::QUANTITY_MAX;
 /// Prior of a put-back onto another facing than its own.
 const PUT_ELSEWHERE: f64 = 0.08;
 /// Prior of putting back something else than what was taken last.
-const NOT_IN_HAND: f64 = 0.4;
+const NOT_IN_HAND: f64 = 0.2;
 
 impl Scene<'_> {
     /// Put-backs in a world: one or two of the products that somebody has; or anything, by staff.

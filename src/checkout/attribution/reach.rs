@@ -1,41 +1,30 @@
-//! How well a body's movement explains a change on a shelf: where its hands were, and when.
+//! How well a body's movement explains a change on a shelf: where its hands and its head were, and when.
 //!
-//! An item leaves or comes while a hand is at its plates, about halfway between the hand's approach and its retreat.
-//! So a reach is judged by how near the hand came around the moment of the change, and by how far that moment is from
-//! the middle of the time that the hand was near. Hands are missed and misplaced by any tracker: how often and by how
-//! much is measured on the track itself. Where no hand is seen, the head serves: who takes something stands still
-//! before it.
+//! The weight is a likelihood ratio, of a body that made the change to one that stood by: [`hands`](super::hands) and
+//! [`heads`](super::heads) say what is expected of either. A hand that is hidden from the cameras leaves its body to
+//! be judged by the head. How far the shelf's clock is off is not assumed: the weight is the mean over the offsets that
+//! are believed ([`clocks`](super::clocks)).
 
 use super::super::tracks::Tracks;
+use super::clocks::{ClockBelief, OFFSET_MAX_S, OFFSETS, PerOffset, offset_s};
+use super::hands::Hands;
+use super::heads::Heads;
 use crate::observation::{PlateChange, Pose, TrackId};
 use crate::store::{Definition, ShelfId};
 use crate::units::{Point, Timestamp};
 
 /// Poses are looked at this long before and after the moment of the change, seconds.
 pub const REACH_WINDOW_S: f64 = 1.1;
+/// How often a body's hands are seen is told by its poses since so long before, seconds.
+const LOOKED_BACK_S: f64 = 10.0;
 /// Within so much of the moment, the hand must be near, seconds.
 const NEAR_S: f64 = 0.3;
-/// Standard deviation of a reaching hand's distance from the plates that it changes, metres, beside the track's own.
-const HAND_SIGMA_M: f64 = 0.06;
-/// A hand counts as near by a normal weight of its distance with this deviation, metres, beside the track's own.
-const DWELL_SIGMA_M: f64 = 0.12;
-/// Standard deviation of the moment of a change around the middle of the dwell, seconds: most reaches, and the rest.
-const TIMING_S: (f64, f64) = (0.12, 0.5);
-/// Share of the reaches whose timing is loose.
-const LOOSE: f64 = 0.12;
-/// A dwell up to this long is one reach, seconds. In a longer one the moment may lie anywhere.
-const DWELL_S: f64 = 1.5;
-/// Share of reaches whose hand is placed wrongly, and how far off they are, metres.
-const ASTRAY: (f64, f64) = (0.02, 0.35);
-/// A hand that is hidden or missed says so little about where it is.
-const UNSEEN: f64 = 0.3;
-/// Where the head is while reaching: along the shelf (most, and the rest), and off it beyond an arm's length, metres.
-const HEAD_ALONG_M: (f64, f64) = (0.17, 0.45);
-const HEAD_OFF_M: (f64, f64) = (0.85, 0.25);
-/// Who takes something moves slower than this, metres a second.
-const STANDS_M_S: f64 = 0.35;
-/// A reach that only a head speaks for, on the scale of a hand on the plates.
+/// Weight of a body by its head where no hand is ever seen, on the scale of a hand on the plates.
 const HEAD_ONLY: f64 = 0.3;
+/// Who came longer ago than this may have come for more than one thing, seconds.
+const VISIT_S: f64 = 4.5;
+/// Weight of a body whose head is not seen either, natural log.
+const ELSEWHERE: f64 = -3.0;
 /// The least that a reach can weigh.
 const LOG_MIN: f64 = -30.0;
 
@@ -128,208 +117,194 @@ fn outside(v: f64, low: f64, high: f64) -> f64 {
 pub struct Reach {
     /// Natural log of how well it explains the change, in thousandths: 0 for a hand on the plates at the right moment.
     pub log_milli: i64,
-    /// The middle of the time that a hand was near, if one was.
+    /// The middle of the time that a hand was near, if one was; if the body's hands are never seen, when it came.
     pub middle: Option<Timestamp>,
     /// Mean distance of the nearer hand around the moment, metres.
     pub hand_m: Option<f64>,
     /// Distance of the head along the shelf around the moment, metres.
     pub head_m: Option<f64>,
+    /// How well it explains the change for each offset of the node's clock, not logarithmic.
+    pub by_offset: PerOffset,
 }
 
-/// How a track's movement bears on a change at `place` at `peak`, give or take `peak_error_s`; `None` if the body was
-/// not seen around then.
+/// How a track's movement bears on a change at `place` at `peak`, give or take `peak_error_s`, by a clock of which this
+/// is believed; `None` if the body was not seen around then. Nothing later than the peak, the error and
+/// [`REACH_WINDOW_S`] is looked at.
 pub fn reach(
     tracks: &Tracks,
     track: &TrackId,
     place: &Place,
     peak: Timestamp,
     peak_error_s: f64,
+    clock: &ClockBelief,
 ) -> Option<Reach> {
-    let half = REACH_WINDOW_S + peak_error_s;
-    let poses: Vec<&Pose> =
-        (tracks.window(track, peak.plus_seconds(-half), peak.plus_seconds(half))).collect();
-    let near_s = NEAR_S + peak_error_s;
-    let around = |p: &&&Pose| p.at.seconds_since(peak).abs() <= near_s;
-    poses.iter().find(around)?;
-    let head = head_log(&poses, place, peak, near_s);
-    let head_m = head.map(|h| h.1);
-    let no_hands = poses.iter().filter(around).all(|p| p.hands.is_empty());
-    let seen = Hands::of(&poses, place, peak);
-    let (log, middle, hand_m) = match (&seen, no_hands) {
-        // Somebody whose hands are never seen is judged by the head.
-        (None, _) => (HEAD_ONLY.ln() + head?.0, None, None),
-        (Some(hands), _) => {
-            let (near, hand_m) = hands.nearness(near_s);
-            let (timing, middle) = hands.timing(peak, peak_error_s);
-            let astray = hand_m.map_or(LOG_MIN, |d| ASTRAY.0.ln() - d / ASTRAY.1);
-            let stands = head.map_or(0.0, |h| h.0.max(-6.0));
-            let log = log_sum(near + timing, astray) + 0.25 * stands;
-            (log, middle, hand_m)
-        }
+    let half_s = REACH_WINDOW_S + peak_error_s;
+    let from = peak.plus_seconds(-half_s - OFFSET_MAX_S);
+    let first = from.min(peak.plus_seconds(-LOOKED_BACK_S));
+    let poses: Vec<&Pose> = tracks
+        .window(track, first, peak.plus_seconds(half_s))
+        .collect();
+    let around = &poses[poses.partition_point(|p| p.at < from)..];
+    let movement = Movement {
+        hands: Hands::of(&poses, around, place, peak),
+        heads: Heads::of(&poses, place, peak),
+        at_s: around.iter().map(|p| p.at.seconds_since(peak)).collect(),
+        error_s: peak_error_s,
     };
+    let mut by_offset = [0.0; OFFSETS];
+    let mut likeliest: Option<(f64, Moment)> = None;
+    for (index, value) in by_offset.iter_mut().enumerate() {
+        let Some(moment) = movement.at(-offset_s(index)) else {
+            continue;
+        };
+        *value = moment.log.clamp(LOG_MIN, 0.0).exp();
+        let weight = clock.weight(index) * *value;
+        if likeliest.as_ref().is_none_or(|(best, _)| weight > *best) {
+            likeliest = Some((weight, moment));
+        }
+    }
+    let (_, moment) = likeliest?;
+    let log = clock.mean(&by_offset).ln().max(LOG_MIN);
     Some(Reach {
-        log_milli: (log.clamp(LOG_MIN, 1.0) * 1e3).round() as i64,
-        middle,
-        hand_m,
-        head_m,
+        log_milli: (log * 1e3).round() as i64,
+        middle: moment.middle_s.map(|s| peak.plus_seconds(s)),
+        hand_m: moment.hand_m,
+        head_m: moment.head_m,
+        by_offset,
     })
 }
 
-fn log_sum(a: f64, b: f64) -> f64 {
+/// A body around a change.
+struct Movement {
+    hands: Option<Hands>,
+    heads: Heads,
+    /// When it was seen, seconds from the change by the node's clock.
+    at_s: Vec<f64>,
+    error_s: f64,
+}
+
+/// How a movement bears on a change at one moment.
+struct Moment {
+    log: f64,
+    /// Seconds from the change by the node's clock.
+    middle_s: Option<f64>,
+    hand_m: Option<f64>,
+    head_m: Option<f64>,
+}
+
+impl Movement {
+    /// If the change was so many seconds after what the node's clock says; `None` if the body was not seen around then.
+    fn at(&self, moment_s: f64) -> Option<Moment> {
+        let near_s = NEAR_S + self.error_s;
+        (self.at_s.iter()).find(|t| (*t - moment_s).abs() <= near_s)?;
+        let head = self.heads.at(moment_s, near_s);
+        let head_m = head.map(|h| h.along_m);
+        let stood = head.map(|h| h.log);
+        let Some(hands) = &self.hands else {
+            let head = head?;
+            // Who came to stand there came for something: that visit is their reach.
+            let came_s = head.came_s.filter(|came| moment_s - came < VISIT_S);
+            return Some(Moment {
+                log: HEAD_ONLY.ln() + head.alone_log(moment_s),
+                middle_s: came_s,
+                hand_m: None,
+                head_m,
+            });
+        };
+        let window_s = REACH_WINDOW_S + self.error_s;
+        let seen = hands.at(moment_s, near_s, window_s, self.error_s);
+        let hidden = hands.hidden_log() + stood.unwrap_or(ELSEWHERE);
+        Some(Moment {
+            log: log_sum(seen.log, hidden),
+            middle_s: seen.middle_s,
+            hand_m: seen.distance_m,
+            head_m,
+        })
+    }
+}
+
+pub(super) fn log_sum(a: f64, b: f64) -> f64 {
     let high = a.max(b);
     high + ((a - high).exp() + (b - high).exp()).ln()
 }
 
-/// The nearer hand over a window.
-struct Hands {
-    /// Seconds from the moment, and the distance of the nearer hand in metres: infinite where none was seen.
-    distances: Vec<(f64, f64)>,
-    /// Share of the hands that are seen.
-    visible: f64,
-    /// Standard deviation of a hand's place from one pose to the next, metres.
-    jitter_m: f64,
-}
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::observation::{BodySegment, Sighting};
 
-impl Hands {
-    /// `None` if not one hand was seen.
-    fn of(poses: &[&Pose], place: &Place, peak: Timestamp) -> Option<Hands> {
-        let seen: usize = poses.iter().map(|p| p.hands.len()).sum();
-        let distances = (poses.iter())
-            .map(|pose| {
-                let hands = pose.hands.iter().map(|h| place.distance(&h.place));
-                (
-                    pose.at.seconds_since(peak),
-                    hands.fold(f64::INFINITY, f64::min),
-                )
-            })
-            .collect();
-        (seen > 0).then(|| Hands {
-            distances,
-            visible: (seen as f64 / (2 * poses.len()) as f64).clamp(0.1, 0.97),
-            jitter_m: jitter(poses),
-        })
+    /// A plate 0.3 m wide whose front is at nothing.
+    pub fn place() -> Place {
+        Place {
+            low: Point {
+                x: -0.05,
+                y: -0.06,
+                z: 1.0,
+            },
+            high: Point {
+                x: 0.25,
+                y: 0.4,
+                z: 1.25,
+            },
+        }
     }
 
-    /// Log-likelihood of the distances around the moment if a hand was at work there, relative to what a perfect reach
-    /// gives; and their mean. A missed hand costs what missing it is worth.
-    fn nearness(&self, near_s: f64) -> (f64, Option<f64>) {
-        let near = self.distances.iter().filter(|(t, _)| t.abs() <= near_s);
-        let sigma = HAND_SIGMA_M.hypot(self.jitter_m);
-        let unseen = (1.0 - self.visible) * UNSEEN;
-        let (mut sum, mut frames, mut metres, mut seen) = (0.0, 0.0, 0.0, 0.0);
-        for &(_, distance) in near {
-            let r = distance / sigma;
-            sum += (self.visible * (-0.5 * r * r).exp() + unseen).ln();
-            frames += 1.0;
-            if distance.is_finite() {
-                metres += distance;
-                seen += 1.0;
+    /// A body with its head at these places along the shelf at each second, and between them; and a hand of it at these
+    /// places along the shelf in each frame, at 15 Hz. No number: not seen.
+    pub fn body(head_m: &[f64], hand_m: &[f64]) -> Vec<Pose> {
+        let sighting = |x: f64, y: f64, z: f64| Sighting {
+            place: Point { x, y, z },
+            confidence: 1.0,
+        };
+        let frames = 15 * (head_m.len() - 1);
+        let pose = |i: usize| {
+            let (second, part) = (i / 15, (i % 15) as f64 / 15.0);
+            let head = head_m[second] * (1.0 - part) + head_m[second + 1] * part;
+            let hand = hand_m.get(i).copied().filter(|x| !x.is_nan());
+            Pose {
+                at: Timestamp::from_seconds(i as f64 / 15.0),
+                head: Some(sighting(head, -0.6, 1.7)),
+                hands: hand.into_iter().map(|x| sighting(x, 0.05, 1.1)).collect(),
+            }
+        };
+        (0..frames).map(pose).collect()
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_reckoned_with() {
+        let hand = |i: usize| if (40..50).contains(&i) { 0.1 } else { 0.9 };
+        let hands: Vec<f64> = (0..90).map(hand).collect();
+        let poses = body(&[0.1; 7], &hands);
+        let mut tracks = Tracks::default();
+        tracks.insert(&BodySegment {
+            track: "t".into(),
+            start: poses[0].at,
+            end: poses[poses.len() - 1].at,
+            poses,
+        });
+        let late = ClockBelief::from(&crate::checkout::decision::ClockEstimate {
+            offset_ms: 700,
+            from_ms: 650,
+            ppm: vec![250_000, 500_000, 250_000],
+        });
+        // When the node says that it was, what is believed of its clock, and how well the reach at 3 s explains it.
+        let cases = [
+            (3.0, ClockBelief::exact(), -0.3..0.0),
+            (3.7, ClockBelief::exact(), -9.0..-2.5),
+            (3.7, late.clone(), -0.7..0.0),
+            (3.0, late, -9.0..-2.5),
+            (3.0, ClockBelief::default(), -1.0..0.0),
+            (3.7, ClockBelief::default(), -5.0..-2.0),
+        ];
+        for (peak_s, clock, log) in cases {
+            let peak = Timestamp::from_seconds(peak_s);
+            let found = reach(&tracks, &"t".into(), &place(), peak, 0.0, &clock).unwrap();
+            let weight = found.log_milli as f64 / 1e3;
+            assert!(log.contains(&weight), "{peak_s} {clock:?}: {weight}");
+            if weight > -1.0 {
+                let middle_s = found.middle.unwrap().seconds_since(Timestamp(0));
+                assert!((middle_s - 3.0).abs() < 0.1, "{middle_s}");
             }
         }
-        if frames == 0.0 {
-            return (LOG_MIN, None);
-        }
-        let expected =
-            self.visible * (self.visible.ln() - 0.15) + (1.0 - self.visible) * unseen.ln();
-        // What is wrong with a hand's place stays wrong for a while, unless it jitters or comes and goes.
-        let fresh = (self.jitter_m / 0.06)
-            .max(2.0 * (0.97 - self.visible))
-            .clamp(0.0, 1.0);
-        let news = 3.0_f64.min(frames) + (frames - 3.0_f64).max(0.0) * fresh;
-        let log = (sum / frames - expected) * news;
-        (log.min(0.0), (seen > 0.0).then(|| metres / seen))
     }
-
-    /// Log-likelihood of the moment given the middle of the dwell, relative to the very middle; and that middle.
-    fn timing(&self, peak: Timestamp, peak_error_s: f64) -> (f64, Option<Timestamp>) {
-        let sigma = DWELL_SIGMA_M.hypot(self.jitter_m);
-        let (mut weight, mut first, mut second) = (0.0, 0.0, 0.0);
-        for &(t, distance) in &self.distances {
-            let r = distance / sigma;
-            let w = (-0.5 * r * r).exp();
-            weight += w;
-            first += w * t;
-            second += w * t * t;
-        }
-        if weight < 0.5 {
-            return (LOOSE.ln(), None);
-        }
-        let middle = first / weight;
-        let spread = (second / weight - middle * middle).max(0.0);
-        let frame_s = 2.0 * REACH_WINDOW_S / self.distances.len().max(1) as f64;
-        let dwell_s = weight * frame_s / self.visible;
-        let free_s = ((dwell_s - DWELL_S) / 2.0).max(0.0) + peak_error_s;
-        let off_s = (middle.abs() - free_s).max(0.0);
-        // How well the middle is known: by as many sightings as there are while it is near.
-        let known = spread / weight * (1.0 - self.visible).max(0.1);
-        let sharp = (TIMING_S.0 * TIMING_S.0 + known).sqrt();
-        let normal = |sigma: f64| (-0.5 * (off_s / sigma).powi(2)).exp();
-        let log = ((1.0 - LOOSE) * normal(sharp) + LOOSE * normal(TIMING_S.1.max(sharp))).ln();
-        // The moment lies anywhere in a long dwell: less likely at each of its moments.
-        let thin = (1.0 + free_s / 0.6).ln();
-        (log - thin, Some(peak.plus_seconds(middle)))
-    }
-}
-
-/// Standard deviation of a hand's place from pose to pose, metres a coordinate: second differences of hands that are
-/// nearest to each other in three poses in a row, which a steady movement leaves at nothing.
-fn jitter(poses: &[&Pose]) -> f64 {
-    let nearest = |pose: &Pose, to: &Point| {
-        let hands = pose.hands.iter().map(|h| h.place);
-        hands
-            .map(|p| (square(&p, to), p))
-            .filter(|(d, _)| *d < 0.25)
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, p)| p)
-    };
-    let mut squares: Vec<f64> = Vec::new();
-    for three in poses.windows(3) {
-        for hand in &three[1].hands {
-            let (Some(a), Some(b)) = (
-                nearest(three[0], &hand.place),
-                nearest(three[2], &hand.place),
-            ) else {
-                continue;
-            };
-            let middle = Point {
-                x: (a.x + b.x) / 2.0,
-                y: (a.y + b.y) / 2.0,
-                z: (a.z + b.z) / 2.0,
-            };
-            squares.push(square(&hand.place, &middle));
-        }
-    }
-    if squares.len() < 4 {
-        return 0.0;
-    }
-    squares.sort_by(f64::total_cmp);
-    // Three coordinates, each with variance 1.5 s²; the median of a chi-square of three is 2.37.
-    (squares[squares.len() / 2] / 1.5 / 2.37).sqrt()
-}
-
-fn square(a: &Point, b: &Point) -> f64 {
-    (a.x - b.x).powi(2) + (a.y - b.y).powi(2) + (a.z - b.z).powi(2)
-}
-
-/// Log of how well the head's place and speed agree with a reach, and its mean distance along the shelf in metres.
-fn head_log(poses: &[&Pose], place: &Place, peak: Timestamp, near_s: f64) -> Option<(f64, f64)> {
-    let heads: Vec<(f64, Point)> = (poses.iter())
-        .filter_map(|p| Some((p.at.seconds_since(peak), p.head?.place)))
-        .filter(|(t, _)| t.abs() <= near_s)
-        .collect();
-    let (first, last) = (heads.first()?, heads.last()?);
-    let count = heads.len() as f64;
-    let along = heads.iter().map(|(_, p)| place.on_floor(p).0).sum::<f64>() / count;
-    let off = heads.iter().map(|(_, p)| place.on_floor(p).1).sum::<f64>() / count;
-    let normal = |v: f64, sigma: f64| (-0.5 * (v / sigma).powi(2)).exp();
-    let beside = 0.75 * normal(along, HEAD_ALONG_M.0) + 0.25 * normal(along, HEAD_ALONG_M.1);
-    let beyond = -0.5 * ((off - HEAD_OFF_M.0).max(0.0) / HEAD_OFF_M.1).powi(2);
-    let span_s = last.0 - first.0;
-    let speed = if span_s > 0.15 {
-        (last.1.x - first.1.x).hypot(last.1.y - first.1.y) / span_s
-    } else {
-        0.0
-    };
-    let walks = -0.5 * (speed / STANDS_M_S).powi(2);
-    Some((beside.max(1e-12).ln() + beyond + walks.max(-4.0), along))
 }

@@ -1,5 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
+use super::clocks::ClockBelief;
 use super::*;
 use crate::checkout::decision::Reached;
 use crate::checkout::tracks::Tracks;
@@ -274,7 +275,8 @@ fn a_reach_is_judged_by_place_and_moment() {
     let log = |middle_s: f64, x_m: f64, seen: bool| {
         let tracks = reaching(middle_s, x_m, seen);
         let at = Timestamp::from_seconds(2.0);
-        reach::reach(&tracks, &"t".into(), &place.unwrap(), at, 0.0)
+        let clock = ClockBelief::exact();
+        reach::reach(&tracks, &"t".into(), &place.unwrap(), at, 0.0, &clock)
             .unwrap()
             .log_milli
     };

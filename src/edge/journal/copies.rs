@@ -36,11 +36,13 @@ impl Archive {
             true => draft.persist(to),
             false => draft.persist_noclobber(to),
         };
-        persisted.map_err(|lost| match lost.error.kind() {
-            io::ErrorKind::AlreadyExists => JournalError::Exists {
-                path: to.to_owned(),
-            },
-            _ => copying(to, "given its name")(lost.error),
+        persisted.map_err(|lost| {
+            if lost.error.kind() == io::ErrorKind::AlreadyExists {
+                let path = to.to_owned();
+                JournalError::Exists { path }
+            } else {
+                copying(to, "given its name")(lost.error)
+            }
         })?;
         sync_folder(to)?;
         Ok(checked)

@@ -14,6 +14,7 @@ fn sudden(cell: usize, at: f64, delta: f64) -> Pending {
         kind: Kind::Item,
         delta,
         sigma: 0.5,
+        wander: 0.0,
     }
 }
 

@@ -111,3 +111,39 @@ fn ringing_belongs_to_the_step_before_it() {
     assert_eq!(found.moves.len(), 1, "{found:?}");
     assert!((found.moves[0].delta + 2_000.0).abs() < 2.0, "{found:?}");
 }
+
+#[test]
+fn only_what_goes_on_and_on_wanders() {
+    let still = |blocks: usize| (0.0, 0.0, blocks);
+    // Name, stretches, where items moved, and whether it wanders.
+    type Case<'a> = (&'a str, Vec<(f64, f64, usize)>, &'a [(f64, f64)], bool);
+    let swaying = [(0.0, 25.0, 12), (25.0, -10.0, 16), (-10.0, 30.0, 15)].repeat(3);
+    let table: &[Case<'_>] = &[
+        ("nothing", vec![still(60)], &[], false),
+        ("too little to say", swaying[..1].to_vec(), &[], false),
+        (
+            "a pick",
+            vec![still(30), (-400.0, -400.0, 40)],
+            &[(29.0, 30.0)],
+            false,
+        ),
+        (
+            "a press",
+            vec![still(40), (60.0, 60.0, 5), still(20)],
+            &[],
+            false,
+        ),
+        (
+            "somebody walks by",
+            [(20.0, 20.0, 1), still(10)].repeat(5),
+            &[],
+            false,
+        ),
+        ("a hand that sways", swaying, &[], true),
+    ];
+    for (name, stretches, items, wanders) in table {
+        let grams = wander(&trace(stretches), items, 0.5);
+        assert_eq!(grams > 5.0, *wanders, "{name}: {grams}");
+        assert!(*wanders || grams < 1.0, "{name}: {grams}");
+    }
+}

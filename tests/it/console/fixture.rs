@@ -227,6 +227,7 @@ pub fn attributed(
             })
             .collect(),
         reached: vec![],
+        clock: None,
     })
 }
 

@@ -201,11 +201,7 @@ fn columns(path: &Path, table: &str) -> Vec<String> {
     let connection = Connection::open(path).unwrap();
     let statement = connection.prepare(&format!("SELECT * FROM {table}"));
     let names = statement.unwrap();
-    names
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect()
+    names.column_names().map(str::to_owned).collect()
 }
 
 /// Every value of every row that is hashed, one at a time.
