@@ -101,7 +101,7 @@ pub enum ChangeKind {
     Touch,
     /// Weight came or left, by its sign, that is no product: a hand that leans on the shelf, or weight that creeps.
     Foreign,
-    /// Changed, and the sensors can't say how.
+    /// Changed, and the sensors can't say how: unseen, or as slowly as a hand that rests, and nothing that stands there.
     Unsure,
 }
 

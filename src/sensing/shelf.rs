@@ -160,20 +160,7 @@ impl ShelfSensor {
         } else {
             None
         };
-        let kept = |m: &Move| until.is_none_or(|rest| m.moved.1 <= f64::from(rest.from));
-        let mut found = Vec::new();
-        let mut items = Vec::new();
-        for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
-            let kind = cell.kind(m, movement.moves.get(i + 1), from);
-            found.push(cell.pending(index, m, kind, from, now));
-            if kind == Kind::Item {
-                items.push(m.moved);
-            }
-        }
-        let wander = movement::wander(&trace, &items, sigma);
-        for item in found.iter_mut().filter(|p| p.kind == Kind::Item) {
-            item.wander = wander;
-        }
+        let mut found = moves_of(cell, index, (&trace, &movement, sigma), until, (from, now));
         if found.is_empty()
             && until.is_none()
             && let Some(at) = press(&trace, cell.state.level(), TOUCH_MIN_G.max(6.0 * sigma))
@@ -307,6 +294,32 @@ impl ShelfSensor {
                 .collect(),
         }
     }
+}
+
+/// The moves of a plate's trace, which begins at block `from`, each as what it can be, up to where the trace is cut.
+/// `sigma` is the noise of one block, grams.
+fn moves_of(
+    cell: &mut Cell,
+    index: usize,
+    (trace, movement, sigma): (&Trace, &Movement, f64),
+    until: Option<Rest>,
+    (from, now): (u64, u64),
+) -> Vec<Pending> {
+    let kept = |m: &Move| until.is_none_or(|rest| m.moved.1 <= f64::from(rest.from));
+    let mut found = Vec::new();
+    let mut items = Vec::new();
+    for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
+        let kind = cell.kind(m, movement.moves.get(i + 1), from);
+        found.push(cell.pending(index, m, kind, from, now));
+        if kind == Kind::Item {
+            items.push(m.moved);
+        }
+    }
+    let wander = movement::wander(trace, &items, sigma);
+    for item in found.iter_mut().filter(|p| p.kind == Kind::Item) {
+        item.wander = wander;
+    }
+    found
 }
 
 /// Whether waiting tells more: of a level that was measured too shortly, of what came and may go again, of a move that

@@ -14,7 +14,7 @@ const HAND_SIGMA_M: f64 = 0.06;
 /// The nearer hand of one who stands by is anywhere up to this far away, metres.
 const BYSTANDER_M: f64 = 0.8;
 /// A bystander's hand is about the plates around the moment so seldom, natural log: no number of sightings says more.
-const BYSTANDER_LOG: f64 = -3.0;
+const BYSTANDER_LOG: f64 = -2.5;
 /// What a sighting of a hand that is at work falls short of one on the plates, natural log: less says nothing against it.
 const SCATTER: f64 = 0.6;
 /// Sightings that are news each, though what is wrong with a hand's place stays wrong for a while.
@@ -25,15 +25,18 @@ const FRESH_M: f64 = 0.06;
 const DWELL_SIGMA_M: f64 = 0.12;
 /// Standard deviation of the moment of a change around the middle of the dwell, seconds: most reaches, and the rest. How
 /// well the clocks agree comes on top.
-const TIMING_S: (f64, f64) = (0.1, 0.5);
+const TIMING_S: (f64, f64) = (0.13, 0.5);
 /// Share of the reaches whose timing is loose.
-const LOOSE: f64 = 0.05;
+const LOOSE: f64 = 0.08;
 /// A dwell up to this long is one reach, seconds. In a longer one the moment may lie anywhere.
 const DWELL_S: f64 = 1.5;
-/// A hand that was never seen to be near can have been so at the right time by this.
-const UNTIMED: f64 = 0.12;
+/// A hand that was never seen to be near can have been so at any time of a second: the density of that, against the
+/// middle of the sharp one.
+const UNTIMED: f64 = 0.33;
 /// Share of reaches whose hand is placed wrongly, and how far off they are, metres.
 const ASTRAY: (f64, f64) = (0.004, 0.35);
+/// Weight of what cannot be, natural log.
+const LOG_NEVER: f64 = -60.0;
 /// Bounds of the share of hands that are seen: no tracker misses all of them, and none misses none.
 const VISIBLE: (f64, f64) = (0.1, 0.97);
 
@@ -49,8 +52,10 @@ pub(super) struct Hands {
 
 /// What hands say of a change at one moment.
 pub(super) struct HandsSay {
-    /// Log-likelihood ratio, 0 for a hand on the plates at the right moment.
+    /// Log-likelihood ratio of a hand that was seen at work, 0 for one on the plates at the right moment.
     pub log: f64,
+    /// The same of a hand that was hidden all the while: then only the head can tell.
+    pub hidden_log: f64,
     /// The middle of the time that a hand was near, seconds from the change.
     pub middle_s: Option<f64>,
     /// Mean distance around the moment, metres.
@@ -79,17 +84,15 @@ impl Hands {
     pub fn at(&self, moment_s: f64, near_s: f64, window_s: f64, error_s: f64) -> HandsSay {
         let (near, distance_m) = self.nearness(moment_s, near_s);
         let (timing, middle_s) = self.timing(moment_s, window_s, error_s);
-        let astray = distance_m.map_or(f64::NEG_INFINITY, |d| ASTRAY.0.ln() - d / ASTRAY.1);
+        let astray = distance_m.map_or(LOG_NEVER, |d| ASTRAY.0.ln() - d / ASTRAY.1);
+        // Where no hand is seen at all, one that was at work is hidden as well as one that was not.
+        let hidden = distance_m.map_or(1.0, |_| 1.0 - self.visible);
         HandsSay {
             log: log_sum(near + timing, astray),
+            hidden_log: hidden.ln() + UNTIMED.ln() + BYSTANDER_LOG,
             middle_s,
             distance_m,
         }
-    }
-
-    /// Log-likelihood ratio of a hand that did it and was hidden all the while, on the scale of a hand on the plates.
-    pub fn hidden_log(&self) -> f64 {
-        (1.0 - self.visible).ln() + BYSTANDER_LOG
     }
 
     /// Log-likelihood ratio of the distances around the moment, 0 for a perfect reach; and their mean. Where no hand is
@@ -110,7 +113,7 @@ impl Hands {
             seen += 1.0;
         }
         if seen == 0.0 {
-            return (BYSTANDER_LOG, None);
+            return (LOG_NEVER, None);
         }
         // A place that jitters, or comes and goes, is wrong anew each time.
         let fresh = (self.jitter_m / FRESH_M)
@@ -207,7 +210,8 @@ mod tests {
         let poses = body(&[0.1; 6], hand_m);
         let poses: Vec<&Pose> = poses.iter().collect();
         let hands = Hands::of(&poses, &poses, &place(), Timestamp::from_seconds(3.0)).unwrap();
-        (hands.at(0.0, 0.3, 1.1, 0.0).log, hands.hidden_log())
+        let says = hands.at(0.0, 0.3, 1.1, 0.0);
+        (says.log, says.hidden_log)
     }
 
     #[test]
@@ -238,7 +242,7 @@ mod tests {
     #[test]
     fn a_hand_that_is_missed_now_and_then_is_still_there() {
         let seen = |each: usize| -> Vec<f64> {
-            let hand = |i: usize| match (i % each == 0, (40..50).contains(&i)) {
+            let hand = |i: usize| match (i.is_multiple_of(each), (40..50).contains(&i)) {
                 (false, _) => f64::NAN,
                 (true, true) => 0.1,
                 (true, false) => 0.9,

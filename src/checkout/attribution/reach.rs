@@ -213,7 +213,7 @@ impl Movement {
         };
         let window_s = REACH_WINDOW_S + self.error_s;
         let seen = hands.at(moment_s, near_s, window_s, self.error_s);
-        let hidden = hands.hidden_log() + stood.unwrap_or(ELSEWHERE);
+        let hidden = seen.hidden_log + stood.unwrap_or(ELSEWHERE);
         Some(Moment {
             log: log_sum(seen.log, hidden),
             middle_s: seen.middle_s,
