@@ -20,8 +20,8 @@ use crate::units::{Money, Timestamp};
 
 /// A snapshot is made at most this often.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
-/// A restarted store shows what it showed before, as far as so many decisions tell: more than the console's lists hold.
-const RECALLED: u64 = 10_000;
+/// A restarted store shows what it showed before, as far as so many decisions tell: those of some 200 visits.
+const RECALLED: u64 = 5_000;
 const DAY_US: i64 = 86_400_000_000;
 /// Event time that is so far behind its clock is that of a recording, seconds.
 const PLAYED_S: f64 = 86_400.0;
