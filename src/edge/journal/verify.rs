@@ -355,6 +355,12 @@ impl Walk<'_> {
 fn time_of(of: &RawRow<'_>) -> Option<Timestamp> {
     match of {
         RawRow::Observation(row) => Some(Timestamp(row.end_us)),
-        RawRow::Decision(row) => serde_json::from_str::<Decision>(row.event).ok()?.at(),
+        RawRow::Decision(row) => {
+            let decision: Decision = serde_json::from_str(row.event).ok()?;
+            if let Decision::ReceiptIssued { receipt } = &decision {
+                return Some(receipt.exited_at);
+            }
+            decision.at()
+        }
     }
 }
