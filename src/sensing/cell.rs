@@ -3,7 +3,7 @@
 use super::combine::{self, Kind, Pending};
 use super::history::{History, Trace};
 use super::load_cell::Plate;
-use super::movement::Move;
+use super::movement::{Move, Rest};
 
 /// No item is put down or lifted as slowly as this: blocks from 10 to 90 % (3.5 s).
 const MOVE_BLOCKS_MAX: f64 = 70.0;
@@ -11,6 +11,8 @@ const MOVE_BLOCKS_MAX: f64 = 70.0;
 const AT_ONCE: f64 = 4.0;
 /// A load is gone when no more than this is left of it: grams, and share.
 const LOAD_LEFT: (f64, f64) = (10.0, 0.05);
+/// A plate is rid of what came if it reads what it did before, to so many grams.
+const BARE_G: f64 = 6.0;
 /// What is put down may be a hand or a bag from this many grams on. It sways by less than this share of its weight,
 /// over at least so many blocks (0.2 s from 10 to 90 %), and a hand is no heavier than that.
 const GUEST_MIN_G: f64 = 80.0;
@@ -53,6 +55,9 @@ pub struct Cell {
     load: f64,
     /// What was put down on it last.
     guest: Option<Guest>,
+    /// What the plate read before that came, or before something leaned on it; and grams that moved since.
+    bare: Option<f64>,
+    moved: f64,
 }
 
 /// Whether the readings of a plate change, as those of a working converter do.
@@ -76,6 +81,25 @@ struct Guest {
     sway: f64,
 }
 
+/// What a plate read at rest before and after a move, grams.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Levels {
+    pub before: Option<f64>,
+    pub after: Option<f64>,
+}
+
+impl Levels {
+    /// Those of a move of a trace.
+    pub fn around(m: &Move, rests: &[Rest]) -> Self {
+        let before = (rests.iter().rev()).find(|r| f64::from(r.to) <= m.moved.0 + 1.0);
+        let after = (rests.iter()).find(|r| f64::from(r.from) >= m.moved.1 - 1.0);
+        Levels {
+            before: before.map(|r| r.level),
+            after: after.map(|r| r.level),
+        }
+    }
+}
+
 /// What may be left of a load that is gone, grams.
 fn left_of(load: f64) -> f64 {
     LOAD_LEFT.0.max(LOAD_LEFT.1 * load.abs())
@@ -93,6 +117,8 @@ impl Cell {
             liveliness: Liveliness::default(),
             load: 0.0,
             guest: None,
+            bare: None,
+            moved: 0.0,
         }
     }
 
@@ -139,12 +165,19 @@ impl Cell {
     }
 
     /// What a move of its trace, which begins at block `from`, has to be put together with others as.
-    pub fn pending(&mut self, cell: usize, m: &Move, kind: Kind, from: u64, now: u64) -> Pending {
+    pub fn pending(
+        &mut self,
+        cell: usize,
+        (m, levels): (&Move, Levels),
+        kind: Kind,
+        from: u64,
+        now: u64,
+    ) -> Pending {
         // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
         let begun = from + m.moved.0 as u64;
         let delta = match kind {
-            Kind::Item => self.received(m.delta, from + m.moved.1 as u64),
-            Kind::Foreign | Kind::Touch => self.borne(m.delta),
+            Kind::Item => self.received(m.delta, levels, from + m.moved.1 as u64),
+            Kind::Foreign | Kind::Touch => self.borne(m.delta, levels),
         };
         Pending {
             cell,
@@ -162,7 +195,7 @@ impl Cell {
 
     /// Takes note of something that came or left, and says what it weighs: what was put down takes as much away with
     /// it as it brought, however it swayed in between.
-    fn received(&mut self, delta: f64, since: u64) -> f64 {
+    fn received(&mut self, delta: f64, levels: Levels, since: u64) -> f64 {
         let arriving = (self.guest)
             .filter(|g| since < g.since + combine::PRESS as u64 && delta > -SWAY * g.grams);
         if let Some(guest) = arriving {
@@ -177,23 +210,50 @@ impl Cell {
                 grams: delta,
                 sway: 0.0,
             });
+            (self.bare, self.moved) = (levels.before, 0.0);
+            return delta;
         }
         let Some(guest) = self.guest.filter(|_| delta < 0.0) else {
+            self.moved += delta;
             return delta;
         };
-        if (guest.grams + guest.sway + delta).abs() > left_of(guest.grams) {
-            return delta;
+        if (guest.grams + guest.sway + delta).abs() <= left_of(guest.grams) {
+            (self.guest, self.bare) = (None, None);
+            return match guest.sway == 0.0 {
+                true => delta,
+                false => -guest.grams,
+            };
         }
-        self.guest = None;
-        if guest.sway == 0.0 {
-            delta
-        } else {
-            -guest.grams
+        if 2.0 * -delta > guest.grams && self.is_bare_at(levels.after) {
+            // What seemed to move meanwhile was its sway, if the plate is back without counting it.
+            let sway = guest.sway
+                + if self.is_at(0.0, levels.after) {
+                    self.moved
+                } else {
+                    0.0
+                };
+            (self.guest, self.bare) = (None, None);
+            return -(guest.grams + sway);
         }
+        self.moved += delta;
+        delta
+    }
+
+    fn is_at(&self, moved: f64, level: Option<f64>) -> bool {
+        (self.bare.zip(level)).is_some_and(|(bare, level)| (level - bare - moved).abs() < BARE_G)
+    }
+
+    /// Whether a plate that reads so is rid of what had come: whatever it seemed to weigh meanwhile, it is back where
+    /// it was.
+    fn is_bare_at(&self, level: Option<f64>) -> bool {
+        self.is_at(0.0, level) || self.is_at(self.moved, level)
     }
 
     /// Takes note of what is no product.
-    fn borne(&mut self, delta: f64) -> f64 {
+    fn borne(&mut self, delta: f64, levels: Levels) -> f64 {
+        if self.guest.is_none() && self.load == 0.0 {
+            (self.bare, self.moved) = (levels.before, 0.0);
+        }
         match &mut self.guest {
             Some(guest) if delta.abs() < SWAY * guest.grams => guest.sway += delta,
             Some(_) | None => self.load += delta,
@@ -206,12 +266,13 @@ impl Cell {
 
     /// Whether a move can be an item. A hand that leans on a plate comes slowly or does not keep still; it has left
     /// when the weight is back where it was but for what was taken meanwhile.
-    pub fn kind(&self, m: &Move, next: Option<&Move>, from: u64) -> Kind {
+    pub fn kind(&self, (m, levels): (&Move, Levels), next: Option<&Move>, from: u64) -> Kind {
         let left = (self.load + m.delta).abs();
         let small = left_of(self.load);
         let lifted = self.load * m.delta < 0.0;
         let slow = m.took > combine::SLOW;
-        let leaves = lifted && (left <= small || (slow && m.delta.abs() < self.load.abs()));
+        let bare = 2.0 * m.delta.abs() > self.load.abs() && self.is_bare_at(levels.after);
+        let leaves = lifted && (bare || left <= small || (slow && m.delta.abs() < self.load.abs()));
         // A press before a slow lift is over when the lift begins, and one with a slow put-back goes on with it.
         let soon = |n: &&Move| n.moved.0 - m.moved.1 < combine::PRESS;
         let press = next

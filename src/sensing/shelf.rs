@@ -1,6 +1,6 @@
 //! One shelf: watches its plates, and says what changed when they have come to rest.
 
-use super::cell::{Cell, Place};
+use super::cell::{Cell, Levels, Place};
 use super::combine::{self, DELTA_MIN_G, Joined, Kind, Pending};
 use super::history::{History, Trace};
 use super::load_cell::{Activity, SETTLED_BLOCKS};
@@ -309,10 +309,11 @@ fn moves_of(
     let mut found = Vec::new();
     let mut items = Vec::new();
     for (i, m) in movement.moves.iter().enumerate().filter(|(_, m)| kept(m)) {
+        let m = (m, Levels::around(m, &movement.rests));
         let kind = cell.kind(m, movement.moves.get(i + 1), from);
         found.push(cell.pending(index, m, kind, from, now));
         if kind == Kind::Item {
-            items.push(m.moved);
+            items.push(m.0.moved);
         }
     }
     let wander = movement::wander(trace, &items, sigma);
