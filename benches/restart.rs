@@ -4,6 +4,11 @@
 //! shoppers, until it has as many entries as asked for (`STROLL_BENCH_ENTRIES`). Making it takes some minutes; it is made
 //! once where a file for it is named (`STROLL_BENCH_JOURNAL`).
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what was made is told beside what was measured"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +70,14 @@ fn later(input: &Input, round: i64, sequences: &dyn Fn(&str) -> u64) -> Input {
             open.for_each(|open| open.since = by(open.since));
             Input::Watermark(watermark)
         }
-        other => other.clone(),
+        Input::Undecodable { .. }
+        | Input::Status(_)
+        | Input::DeviceEnrolled { .. }
+        | Input::DeviceRevoked { .. }
+        | Input::Payment { .. }
+        | Input::Verdict { .. }
+        | Input::Tick
+        | Input::EndOfRecording => input.clone(),
     }
 }
 
@@ -90,9 +102,13 @@ fn write(path: &Path, recording: &Recording, entries: u64) -> u64 {
         .collect();
     inputs.extend(last.into_iter().map(|input| (input, end)));
     let sequences = |node: &str| {
-        let of_node = inputs.iter().filter_map(|(input, _)| match input {
-            Input::Observation(o) if o.stamp.node.as_str() == node => Some(o.stamp.sequence),
-            _ => None,
+        let of_node = inputs.iter().filter_map(|(input, _)| {
+            if let Input::Observation(o) = input
+                && o.stamp.node.as_str() == node
+            {
+                return Some(o.stamp.sequence);
+            }
+            None
         });
         of_node.max().unwrap_or(0)
     };
