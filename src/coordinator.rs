@@ -5,10 +5,12 @@
 //!
 //! Observations wait in [`intake`] until every node has promised the time at which they are due, and are then decided
 //! one after another in event time ([`deciding`]); a cart is settled when every node that matters has passed the
-//! exit ([`settlement`]). [`state`] is the fold of the decisions.
+//! exit ([`settlement`]). [`state`] is the fold of the decisions; [`keeping`] makes it small enough to begin from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
@@ -27,12 +29,14 @@ mod floor;
 mod gate;
 mod inferring;
 mod intake;
+mod keeping;
 mod restoring;
 mod settlement;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use keeping::Snapshot;
 pub use state::{OpenReview, State};
 
 /// Units of one product in a verdict, at most: more is a slip of the keyboard.
@@ -119,7 +123,7 @@ struct EnrolledDevice {
 }
 
 /// What a track did that no decision says: rebuilt from its body segments after a restart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Visit {
     last_seen: Timestamp,
     /// The shelves that it came within reach of.

@@ -34,14 +34,14 @@
 //!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.
 //! - [`coordinator`]: `handle(input, now) -> outputs`. Its `intake` takes each stamp once and waits for watermarks,
 //!   `deciding` works in event time, `gate` admits and sees people out, `settlement` goes from the exit to the receipt,
-//!   `state` is the fold, and `restoring` takes up after a restart.
+//!   `state` is the fold, `keeping` makes a snapshot of it all, and `restoring` takes up after a restart.
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
 //! - [`evaluation`]: receipts and decisions against the truth: score, intervals, what went wrong, what doubt costs.
 //!
 //! The world:
 //!
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
-//!   (the embedded one), [`edge::journal`], [`edge::gateway`] (the payment sandbox), [`edge::shell`] (journal before
+//!   (the embedded one), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment sandbox), [`edge::shell`] (journal before
 //!   effect, around the pure core), [`edge::live`] (store and nodes at work), [`edge::playback`] (a recording through
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders).
 //! - [`console`]: the page, rendered on the server, live by server-sent events.
@@ -55,7 +55,8 @@
 //! 1. **The core is pure.** Time and seeds come in as arguments.
 //! 2. **Journal before effect.** A gate opens, money moves or a receipt goes out only after the decision is durable.
 //!    Folding never infers again: an upgrade cannot change a sold receipt. What was under way at a crash is asked
-//!    again under the same idempotency key.
+//!    again under the same idempotency key. Entries are never edited, and their hash chain shows if they were; a
+//!    snapshot is a shortcut, and the same follows without it.
 //! 3. **Nothing durable is lost and nothing counts twice.** A stamp (node, outbox, sequence) is committed once; a node
 //!    keeps what the coordinator has not committed, and 24 h longer.
 //! 4. **Never charge a doubt.** Attribution ranges over everybody inside and *nobody we know*. Below the policy's

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::observation::Item;
 use crate::store::{Catalogue, ProductId, SoldBy};
 use crate::units::{Milligrams, Money};
@@ -10,7 +12,7 @@ use super::decision::{ReviewId, SureLine};
 use super::receipt::ReceiptLine;
 
 /// What a shopper has, as far as the store knows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cart {
     /// Units and mass of each product that is charged as things stand; never zero units.
     lines: BTreeMap<ProductId, Held>,
@@ -23,7 +25,7 @@ pub struct Cart {
 }
 
 /// How much of a product a cart holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     pub quantity: u32,
     /// As measured when it left the shelf: what a product sold by weight is charged by.

@@ -116,6 +116,107 @@ pub enum Decision {
     FrontierAdvanced { to: Timestamp },
 }
 
+impl Decision {
+    /// The event time that it is about, if it carries one.
+    pub fn at(&self) -> Option<Timestamp> {
+        match self {
+            Decision::SessionOpened { at, .. }
+            | Decision::EntryRefused { at, .. }
+            | Decision::TrackBound { at, .. }
+            | Decision::ReviewClosed { at, .. }
+            | Decision::SessionExited { at, .. }
+            | Decision::CartDetermined { at, .. }
+            | Decision::CartDrafted { at, .. }
+            | Decision::LinesDropped { at, .. }
+            | Decision::Settled { at, .. }
+            | Decision::PaymentRequested { at, .. }
+            | Decision::PaymentDecided { at, .. }
+            | Decision::NodeBack { at, .. } => Some(*at),
+            Decision::Attributed(attributed) | Decision::Revised(attributed) => Some(attributed.at),
+            Decision::NodeSilent { since, .. } => Some(*since),
+            Decision::FrontierAdvanced { to } => Some(*to),
+            Decision::ReceiptIssued { .. }
+            | Decision::Gap { .. }
+            | Decision::Quarantined { .. } => None,
+        }
+    }
+
+    /// Every [`Decision::name`].
+    pub const NAMES: [&'static str; 19] = [
+        "session_opened",
+        "entry_refused",
+        "track_bound",
+        "attributed",
+        "revised",
+        "review_closed",
+        "lines_dropped",
+        "session_exited",
+        "cart_determined",
+        "cart_drafted",
+        "settled",
+        "payment_requested",
+        "payment_decided",
+        "receipt_issued",
+        "node_silent",
+        "node_back",
+        "gap",
+        "quarantined",
+        "frontier_advanced",
+    ];
+
+    /// The word that the journal names it by: `payment_requested`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Decision::SessionOpened { .. } => "session_opened",
+            Decision::EntryRefused { .. } => "entry_refused",
+            Decision::TrackBound { .. } => "track_bound",
+            Decision::Attributed(_) => "attributed",
+            Decision::Revised(_) => "revised",
+            Decision::ReviewClosed { .. } => "review_closed",
+            Decision::LinesDropped { .. } => "lines_dropped",
+            Decision::SessionExited { .. } => "session_exited",
+            Decision::CartDetermined { .. } => "cart_determined",
+            Decision::CartDrafted { .. } => "cart_drafted",
+            Decision::Settled { .. } => "settled",
+            Decision::PaymentRequested { .. } => "payment_requested",
+            Decision::PaymentDecided { .. } => "payment_decided",
+            Decision::ReceiptIssued { .. } => "receipt_issued",
+            Decision::NodeSilent { .. } => "node_silent",
+            Decision::NodeBack { .. } => "node_back",
+            Decision::Gap { .. } => "gap",
+            Decision::Quarantined { .. } => "quarantined",
+            Decision::FrontierAdvanced { .. } => "frontier_advanced",
+        }
+    }
+
+    /// Whether it is about that session, or names it among others.
+    pub fn concerns(&self, whom: &SessionId) -> bool {
+        match self {
+            Decision::SessionOpened { session, .. }
+            | Decision::TrackBound { session, .. }
+            | Decision::LinesDropped { session, .. }
+            | Decision::SessionExited { session, .. }
+            | Decision::CartDetermined { session, .. }
+            | Decision::CartDrafted { session, .. }
+            | Decision::Settled { session, .. }
+            | Decision::PaymentRequested { session, .. }
+            | Decision::PaymentDecided { session, .. } => session == whom,
+            Decision::ReviewClosed { session, .. } => session.as_ref() == Some(whom),
+            Decision::Attributed(attributed) | Decision::Revised(attributed) => {
+                let mut shares = attributed.hypotheses.iter().flat_map(Hypothesis::shares);
+                shares.any(|(session, _)| session == Some(whom))
+            }
+            Decision::ReceiptIssued { receipt } => receipt.session == *whom,
+            Decision::EntryRefused { .. }
+            | Decision::NodeSilent { .. }
+            | Decision::NodeBack { .. }
+            | Decision::Gap { .. }
+            | Decision::Quarantined { .. }
+            | Decision::FrontierAdvanced { .. } => false,
+        }
+    }
+}
+
 /// What the gateway is asked to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]

@@ -55,7 +55,7 @@ pub enum SessionState {
 }
 
 /// One visit, as folded from decisions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     pub id: SessionId,
     pub state: SessionState,

@@ -20,6 +20,8 @@ use crate::units::{Money, Timestamp};
 
 /// A snapshot is made at most this often.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
+/// A restarted store shows what it showed before, as far as so many decisions tell: those of some 200 visits.
+const RECALLED: u64 = 5_000;
 const DAY_US: i64 = 86_400_000_000;
 /// Event time that is so far behind its clock is that of a recording, seconds.
 const PLAYED_S: f64 = 86_400.0;
@@ -35,24 +37,35 @@ struct Told {
 }
 
 impl Told {
-    /// What a journal tells: a store that was restarted shows what it showed before.
-    fn recalled(journal: &Journal, definition: &Definition) -> Result<Self, JournalError> {
+    /// What a journal tells: a store that was restarted shows what it showed before, as far as the last decisions go.
+    fn recalled(
+        journal: &Journal,
+        core: &Coordinator,
+        definition: &Definition,
+    ) -> Result<Self, JournalError> {
         let mut told = Told {
             observations: journal.observation_count()?,
             ..Told::default()
         };
-        for recorded in journal.decisions()? {
+        for recorded in journal.last_decisions(RECALLED)? {
             told.events.push(&recorded.decision, definition);
             if let Decision::ReceiptIssued { receipt } = &recorded.decision {
                 // When it was handed out is nowhere kept; it was soon after.
-                told.issued(receipt, receipt.exited_at);
+                told.receipts.push(receipt, receipt.exited_at);
             }
         }
+        let sold = core.state().sessions.values();
+        sold.filter_map(|session| session.receipt.as_ref())
+            .for_each(|receipt| told.sold(receipt));
         Ok(told)
     }
 
     fn issued(&mut self, receipt: &Receipt, at: Timestamp) {
         self.receipts.push(receipt, at);
+        self.sold(receipt);
+    }
+
+    fn sold(&mut self, receipt: &Receipt) {
         if receipt.paid != Paid::Captured {
             return;
         }
@@ -113,7 +126,7 @@ pub fn feed(
     shell: &Shell<Coordinator>,
     clock: EventClock,
 ) -> Result<Feed, JournalError> {
-    let told = Told::recalled(shell.log(), definition)?;
+    let told = Told::recalled(shell.log(), shell.core(), definition)?;
     let time = EventTime {
         clock,
         promised: Arc::new(AtomicI64::new(i64::MAX)),

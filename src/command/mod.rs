@@ -13,6 +13,7 @@ pub mod demo;
 pub mod evaluate;
 pub mod explain;
 pub mod import;
+pub mod journal;
 mod live_store;
 pub mod node;
 mod output_file;
@@ -48,6 +49,7 @@ pub enum Command {
     Config(config::Args),
     Coordinator(coordinator::Args),
     Node(node::Args),
+    Journal(journal::Args),
 }
 
 impl Command {
@@ -64,6 +66,7 @@ impl Command {
             Command::Config(args) => config::run(args),
             Command::Coordinator(args) => coordinator::run(args),
             Command::Node(args) => node::run(args),
+            Command::Journal(args) => journal::run(args),
         }
     }
 }

@@ -9,10 +9,12 @@ use anyhow::Context;
 
 use super::printed;
 use super::store_at::{self, JournalAt};
+use crate::checkout::{Decision, Receipt};
 use crate::coordinator::Coordinator;
 use crate::edge::definition_file;
+use crate::edge::journal::{Journal, JournalError};
 use crate::edge::mqtt::BrokerUrl;
-use crate::edge::playback::{self, Playback};
+use crate::edge::playback::Playback;
 use crate::edge::recording::{self, OpenOptions};
 use crate::edge::shell::Shell;
 use crate::recording::Recording;
@@ -68,7 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.events {
         write_events(path, &shell)?;
     }
-    let receipts = playback::receipts(shell.core());
+    let receipts = receipts(shell.log())?;
     if args.json {
         println!("{}", printed::receipts_json(&receipts));
     } else {
@@ -85,6 +87,22 @@ fn in_process(recording: &Recording, journal: &JournalAt) -> anyhow::Result<Shel
         .context("while taking up the payments of before")?;
     Playback::new(recording).run(&mut shell)?;
     Ok(shell)
+}
+
+/// Every receipt of the journal, by time of entry.
+fn receipts(journal: &Journal) -> Result<Vec<Receipt>, JournalError> {
+    let decisions = journal.decisions()?.into_iter();
+    let mut receipts: Vec<Receipt> = decisions
+        .filter_map(|recorded| {
+            if let Decision::ReceiptIssued { receipt } = recorded.decision {
+                Some(receipt)
+            } else {
+                None
+            }
+        })
+        .collect();
+    receipts.sort_by(|a, b| (a.entered_at, &a.session).cmp(&(b.entered_at, &b.session)));
+    Ok(receipts)
 }
 
 /// Writes the decisions of the journal in their order.

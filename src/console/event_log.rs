@@ -73,7 +73,7 @@ pub struct EventLog {
 impl EventLog {
     /// Adds what a decision says to people. Decisions that are steps on the way to another one add nothing.
     pub fn push(&mut self, decision: &Decision, definition: &Definition) {
-        let at = event_time(decision);
+        let at = decision.at();
         self.now = self.now.max(at);
         let Some(told) = tell(decision, definition) else {
             return;
@@ -128,29 +128,6 @@ impl Told {
         let mut told = Told::new(kind, sentence)?;
         told.urgent = true;
         Some(told)
-    }
-}
-
-fn event_time(decision: &Decision) -> Option<Timestamp> {
-    match decision {
-        Decision::SessionOpened { at, .. }
-        | Decision::EntryRefused { at, .. }
-        | Decision::TrackBound { at, .. }
-        | Decision::ReviewClosed { at, .. }
-        | Decision::SessionExited { at, .. }
-        | Decision::CartDetermined { at, .. }
-        | Decision::CartDrafted { at, .. }
-        | Decision::LinesDropped { at, .. }
-        | Decision::Settled { at, .. }
-        | Decision::PaymentRequested { at, .. }
-        | Decision::PaymentDecided { at, .. }
-        | Decision::NodeBack { at, .. } => Some(*at),
-        Decision::Attributed(attributed) | Decision::Revised(attributed) => Some(attributed.at),
-        Decision::NodeSilent { since, .. } => Some(*since),
-        Decision::FrontierAdvanced { to } => Some(*to),
-        Decision::ReceiptIssued { .. } | Decision::Gap { .. } | Decision::Quarantined { .. } => {
-            None
-        }
     }
 }
 

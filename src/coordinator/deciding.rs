@@ -57,7 +57,7 @@ impl Coordinator {
 
     /// Forgets poses that nothing looks at any more, and with them whoever was never a shopper. Now and then is enough:
     /// what is too old makes no difference by being there.
-    fn forget_old(&mut self, decided_to: Timestamp) {
+    pub(super) fn forget_old(&mut self, decided_to: Timestamp) {
         if decided_to < self.pruned_to.plus_seconds(FORGET_S) {
             return;
         }

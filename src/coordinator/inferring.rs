@@ -1,19 +1,22 @@
 //! From a shelf's change to a decision: who is near is measured on the tracks, the store's beliefs take it in, and what
 //! is sure enough is charged. Later changes can revise it until the cart is settled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::deciding::short_hash;
 use super::{Coordinator, Output};
-use crate::checkout::attribution::beliefs::Sure;
+use crate::checkout::attribution::beliefs::{KeptBeliefs, Sure};
 use crate::checkout::attribution::clocks::{ClockBelief, PerOffset};
 use crate::checkout::attribution::{Beliefs, Choice, Clocks, Explained, Part, Place, reach};
 use crate::checkout::decision::{
-    Attributed, AttributionVerdict, Decision, Hypothesis, Reached, Share,
+    Attributed, AttributionVerdict, ClockEstimate, Decision, Hypothesis, Reached, Share,
 };
 use crate::checkout::session::{Session, SessionId};
 use crate::observation::{ChangeKind, ShelfObservation, Stamp, TrackId};
-use crate::store::{Definition, ShelfId};
+use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Milligrams;
 
 /// A body whose reach is worse than this bears on no change: natural log, in thousandths.
@@ -30,6 +33,16 @@ const SUSPECT_MILLI: i64 = -4_000;
 pub(super) struct Inferring {
     beliefs: Beliefs,
     clocks: Clocks,
+    /// What the clocks were last learnt to be, as the journal has it.
+    estimates: BTreeMap<NodeName, ClockEstimate>,
+}
+
+/// The same as it is kept over a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptInferring {
+    beliefs: KeptBeliefs,
+    clocks: BTreeMap<NodeName, ClockEstimate>,
 }
 
 impl Inferring {
@@ -37,6 +50,28 @@ impl Inferring {
         Inferring {
             beliefs: Beliefs::new(definition),
             clocks: Clocks::default(),
+            estimates: BTreeMap::new(),
+        }
+    }
+
+    /// What is to be kept over a restart.
+    pub fn keep(&self) -> KeptInferring {
+        KeptInferring {
+            beliefs: self.beliefs.keep(),
+            clocks: self.estimates.clone(),
+        }
+    }
+
+    /// What was known before a restart.
+    pub fn kept(definition: Arc<Definition>, kept: KeptInferring) -> Self {
+        let mut clocks = Clocks::default();
+        for (node, estimate) in &kept.clocks {
+            clocks.restore(node, estimate);
+        }
+        Inferring {
+            beliefs: Beliefs::kept(definition, kept.beliefs),
+            clocks,
+            estimates: kept.clocks,
         }
     }
 
@@ -51,7 +86,7 @@ impl Inferring {
     }
 
     /// Follows a decision, which `reviewed` is the change of if it closes a review. An attribution was followed when it
-    /// was inferred.
+    /// was inferred, but for what is noted of it.
     pub fn follow(&mut self, decision: &Decision, reviewed: Option<&Stamp>) {
         match decision {
             Decision::Settled { session, .. } => self.beliefs.close(session),
@@ -66,10 +101,10 @@ impl Inferring {
                 }
                 None => {}
             },
+            Decision::Attributed(attributed) => self.note_clock(attributed),
             Decision::SessionOpened { .. }
             | Decision::EntryRefused { .. }
             | Decision::TrackBound { .. }
-            | Decision::Attributed(_)
             | Decision::Revised(_)
             | Decision::LinesDropped { .. }
             | Decision::SessionExited { .. }
@@ -90,6 +125,14 @@ impl Inferring {
     pub fn restore_clock(&mut self, attributed: &Attributed) {
         if let Some(estimate) = &attributed.clock {
             self.clocks.restore(&attributed.change.node, estimate);
+            self.note_clock(attributed);
+        }
+    }
+
+    fn note_clock(&mut self, attributed: &Attributed) {
+        if let Some(estimate) = &attributed.clock {
+            let node = attributed.change.node.clone();
+            self.estimates.insert(node, ClockEstimate::clone(estimate));
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::inferring::PEAK_ERROR_S_MAX;
 use crate::checkout::attribution::reach::REACH_WINDOW_S;
 use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
@@ -39,6 +41,16 @@ pub fn due_at(observation: &Observation) -> Timestamp {
             }
         },
     }
+}
+
+/// What has arrived of an outbox, as it is kept over a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptOutbox {
+    node: NodeName,
+    outbox: OutboxId,
+    contiguous: u64,
+    ahead: BTreeSet<u64>,
 }
 
 /// What is known of one outbox.
@@ -235,6 +247,30 @@ impl Intake {
     /// When each node's promise last moved on, wall time.
     pub fn moved(&self) -> impl Iterator<Item = (&NodeName, Option<Timestamp>)> {
         (self.nodes.iter()).map(|(node, heard)| (node, heard.moved_at))
+    }
+
+    /// Every outbox, with all that has arrived of it.
+    pub fn keep(&self) -> Vec<KeptOutbox> {
+        let outboxes = self.outboxes.iter();
+        outboxes
+            .map(|((node, outbox), received)| KeptOutbox {
+                node: node.clone(),
+                outbox: outbox.clone(),
+                contiguous: received.contiguous,
+                ahead: received.ahead.clone(),
+            })
+            .collect()
+    }
+
+    /// After a restart: what had arrived.
+    pub fn kept(&mut self, outboxes: Vec<KeptOutbox>) {
+        for kept in outboxes {
+            let received = Received {
+                contiguous: kept.contiguous,
+                ahead: kept.ahead,
+            };
+            self.outboxes.insert((kept.node, kept.outbox), received);
+        }
     }
 
     /// When the next observation is due.

@@ -9,10 +9,10 @@ use super::{Coordinator, Effect, EnrolledDevice, Output, commit};
 use crate::checkout::decision::{Decision, PaymentRequest};
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::PaymentState;
-use crate::checkout::session::{Role, Session, SessionState};
+use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{
-    BodySegment, DeviceId, GateEvent, GateObservation, Observation, Stamp, Stamped,
+    BodySegment, DeviceId, GateEvent, GateObservation, Observation, Stamp, Stamped, TrackId,
 };
 use crate::units::Timestamp;
 
@@ -27,11 +27,18 @@ pub(super) struct Restored {
     observations: BTreeMap<Stamp, Arc<Stamped>>,
     /// When somebody passed in, as far as it is decided.
     passed_in: Vec<Timestamp>,
+    /// Every session that was opened.
+    opened: BTreeSet<SessionId>,
+    /// Of those, the ones that a code has opened and the gateway has not refused, in the order in which they came.
+    admitted: BTreeSet<(Timestamp, SessionId)>,
+    /// When the last session of each track left that has its receipt.
+    ended: BTreeMap<TrackId, Timestamp>,
 }
 
 impl Coordinator {
     /// Applies a decision of the journal after a restart. All decisions come first, in their order, then
-    /// [`Coordinator::restore_observation`] for each accepted observation, then [`Coordinator::resume`].
+    /// [`Coordinator::restore_observation`] for each accepted observation, then [`Coordinator::resume`]; or, where there
+    /// is a snapshot, what came after it ([`Coordinator::from_snapshot`]).
     pub fn restore_decision(&mut self, decision: &Decision) {
         let reviewed = self.state.change_of_review(decision);
         self.state.apply(decision);
@@ -57,9 +64,33 @@ impl Coordinator {
             }
             Decision::ReceiptIssued { receipt } => {
                 self.asked_to_void.remove(&receipt.session);
+                if let Some(track) = &receipt.track {
+                    self.visits.remove(track);
+                    let ended =
+                        (self.restored.ended.entry(track.clone())).or_insert(Timestamp::MIN);
+                    *ended = receipt.exited_at.max(*ended);
+                }
             }
-            Decision::SessionOpened { .. }
-            | Decision::EntryRefused { .. }
+            Decision::SessionOpened {
+                session,
+                at,
+                device,
+                ..
+            } => {
+                self.restored.opened.insert(session.clone());
+                if device.is_some() {
+                    (self.restored.admitted).insert((*at, session.clone()));
+                }
+            }
+            Decision::PaymentDecided { session, .. } => {
+                let refused = |s: &&Session| matches!(s.payment, PaymentState::Refused { .. });
+                if let Some(session) = self.state.sessions.get(session).filter(refused) {
+                    let came = (session.entered_at, session.id.clone());
+                    self.restored.admitted.remove(&came);
+                    self.unbound.remove(&session.id);
+                }
+            }
+            Decision::EntryRefused { .. }
             | Decision::TrackBound { .. }
             | Decision::Revised(_)
             | Decision::LinesDropped { .. }
@@ -67,7 +98,6 @@ impl Coordinator {
             | Decision::CartDrafted { .. }
             | Decision::CartDetermined { .. }
             | Decision::PaymentRequested { .. }
-            | Decision::PaymentDecided { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Gap { .. }
@@ -77,9 +107,13 @@ impl Coordinator {
 
     /// Takes back an accepted observation of the journal: what is decided is not decided again, the rest waits.
     pub fn restore_observation(&mut self, stamped: Arc<Stamped>) {
-        if !self.intake.note(&stamped.stamp) {
-            return;
+        if self.intake.note(&stamped.stamp) {
+            self.take_back(stamped);
         }
+    }
+
+    /// The same for an observation that is known to have arrived.
+    pub(super) fn take_back(&mut self, stamped: Arc<Stamped>) {
         let frontier = self.state.frontier;
         let passed = intake::due_at(&stamped.observation) <= frontier;
         let decided = match &stamped.observation {
@@ -114,12 +148,8 @@ impl Coordinator {
 
     /// Whether the shopper whose track it is has their receipt, and left after this: then the visit is forgotten.
     fn is_of_an_ended_visit(&self, segment: &BodySegment) -> bool {
-        let ended = |s: &Session| {
-            s.state == SessionState::Closed
-                && s.track.as_ref() == Some(&segment.track)
-                && s.exited_at.is_some_and(|exit| segment.start <= exit)
-        };
-        self.state.sessions.values().any(ended)
+        let exit = self.restored.ended.get(&segment.track);
+        exit.is_some_and(|exit| segment.start <= *exit)
     }
 
     /// What a decided event at the gate has left behind.
@@ -129,7 +159,7 @@ impl Coordinator {
                 // A code that was refused is not used: the phone whose name it bore may still come.
                 let code = EntryCode::parse(code).ok().filter(|code| {
                     let session = self.session_id(code.device.as_str(), gate.at);
-                    self.state.sessions.contains_key(&session)
+                    self.restored.opened.contains(&session)
                 });
                 self.used_codes.extend(code.map(|c| (c.step, c.device)));
             }
@@ -149,6 +179,8 @@ impl Coordinator {
     pub fn resume(&mut self, out: &mut Vec<Output>) {
         self.restore_beliefs();
         self.restore_unbound();
+        self.forget_old_codes();
+        self.forget_old(self.state.frontier);
         for session in self
             .state
             .active
@@ -190,27 +222,35 @@ impl Coordinator {
     /// Finds again who was admitted and waits for a track, and when they passed the gate: each passing was that of the
     /// first who had not passed, as [`Coordinator::handle`] has it.
     fn restore_unbound(&mut self) {
-        let mut passed_in = std::mem::take(&mut self.restored).passed_in;
+        let Restored {
+            mut passed_in,
+            admitted: mut waiting,
+            ..
+        } = std::mem::take(&mut self.restored);
         passed_in.sort_unstable();
-        let admitted = |s: &&Session| {
-            let refused = matches!(s.payment, PaymentState::Refused { .. });
-            s.device.is_some() && !refused
-        };
-        let mut waiting: Vec<&Session> = self.state.sessions.values().filter(admitted).collect();
-        waiting.sort_by_key(|s| (s.entered_at, &s.id));
-        let mut unbound = BTreeMap::new();
-        let is_unbound = |s: &Session| s.state == SessionState::Inside && s.track.is_none();
+        let of_before = (self.unbound.iter()).filter(|(_, passed)| passed.is_none());
+        waiting.extend(of_before.filter_map(|(id, _)| {
+            let session = self.state.sessions.get(id)?;
+            Some((session.entered_at, id.clone()))
+        }));
         for at in passed_in {
             let decided_at = at.plus_seconds(POSES_AWAITED_S);
-            let first = waiting.iter().position(|s| s.entered_at <= decided_at);
-            if let Some(session) = first.map(|index| waiting.remove(index))
-                && is_unbound(session)
+            if (waiting.first()).is_some_and(|(entered_at, _)| *entered_at <= decided_at)
+                && let Some((_, id)) = waiting.pop_first()
             {
-                unbound.insert(session.id.clone(), Some(at));
+                self.unbound.insert(id, Some(at));
             }
         }
-        let not_passed = waiting.into_iter().filter(|s| is_unbound(s));
-        unbound.extend(not_passed.map(|s| (s.id.clone(), None)));
-        self.unbound = unbound;
+        (self.unbound).extend(waiting.into_iter().map(|(_, id)| (id, None)));
+        let is_unbound = |s: &Session| s.state == SessionState::Inside && s.track.is_none();
+        (self.unbound).retain(|id, _| self.state.sessions.get(id).is_some_and(is_unbound));
+    }
+
+    /// Codes from before the last accepted one's time need not be remembered, as at the gate.
+    fn forget_old_codes(&mut self) {
+        if let Some((last, _)) = self.used_codes.last() {
+            let last = *last;
+            (self.used_codes).retain(|(step, _)| step.saturating_add(2) >= last);
+        }
     }
 }

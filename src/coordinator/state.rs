@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine,
@@ -16,8 +18,12 @@ use crate::units::{Milligrams, Timestamp};
 /// A hypothesis below this share of probability does not make a cart wait for a review, parts in a million.
 const INVOLVED_PPM: u32 = 50_000;
 
+/// Closed sessions are remembered for so long after the exit, seconds of event time: nodes keep what they have sent for a
+/// day, so that evidence about a visit may still come until then. The journal has them for ever.
+pub const CLOSED_KEPT_S: f64 = 25.0 * 3_600.0;
+
 /// A change that waits for a person.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenReview {
     pub change: Attributed,
     pub reason: String,
@@ -26,14 +32,17 @@ pub struct OpenReview {
 /// Everything that the store knows because it has decided it.
 #[derive(Clone, Debug)]
 pub struct State {
-    definition: Arc<Definition>,
+    pub(super) definition: Arc<Definition>,
+    /// Every session that is not closed, and those that were closed of late: see [`CLOSED_KEPT_S`].
     pub sessions: Sessions,
+    /// Of those that are closed, when they left.
+    pub(super) closed: BTreeSet<(Timestamp, SessionId)>,
     /// Sessions that are not closed.
     pub active: BTreeSet<SessionId>,
     /// Of those, whoever has left and whose cart is not final yet.
     pub leaving: BTreeSet<SessionId>,
     pub by_track: BTreeMap<TrackId, SessionId>,
-    /// Tracks that are, or were, a session's.
+    /// Tracks that are, or were of late, a session's.
     pub claimed: BTreeSet<TrackId>,
     /// What shelves' changes are taken for that later evidence can still revise.
     pub changes: BTreeMap<Stamp, Attributed>,
@@ -55,6 +64,7 @@ impl State {
         State {
             definition,
             sessions: Sessions::new(),
+            closed: BTreeSet::new(),
             active: BTreeSet::new(),
             leaving: BTreeSet::new(),
             by_track: BTreeMap::new(),
@@ -169,6 +179,7 @@ impl State {
                 if let Some(track) = &receipt.track {
                     self.by_track.remove(track);
                 }
+                (self.closed).insert((receipt.exited_at, receipt.session.clone()));
                 self.with(&receipt.session, |s| {
                     s.receipt = Some(receipt.clone());
                     s.state = SessionState::Closed;
@@ -181,7 +192,10 @@ impl State {
                 self.silent.remove(node);
             }
             Decision::Gap { .. } | Decision::Quarantined { .. } => self.losses += 1,
-            Decision::FrontierAdvanced { to } => self.frontier = self.frontier.max(*to),
+            Decision::FrontierAdvanced { to } => {
+                self.frontier = self.frontier.max(*to);
+                self.forget_closed(*to);
+            }
         }
     }
 
@@ -293,6 +307,34 @@ impl State {
             let mut shares = change.hypotheses.iter().flat_map(Hypothesis::shares);
             waits || shares.any(|(session, _)| session.is_some_and(is_open))
         });
+    }
+
+    /// Forgets the sessions that closed long ago, and their tracks; but for those that a change names which can still be
+    /// revised, for what they have paid for is nobody else's. The end of a recording is no time.
+    fn forget_closed(&mut self, now: Timestamp) {
+        let oldest = now.plus_seconds(-CLOSED_KEPT_S);
+        let is_old = |(exit, _): &&(Timestamp, SessionId)| *exit < oldest;
+        if now == Timestamp::MAX || self.closed.first().filter(is_old).is_none() {
+            return;
+        }
+        let named: BTreeSet<&SessionId> = (self.changes.values())
+            .flat_map(|change| &change.hypotheses)
+            .flat_map(Hypothesis::shares)
+            .filter_map(|(session, _)| session)
+            .collect();
+        let old: Vec<_> = (self.closed.iter())
+            .take_while(is_old)
+            .filter(|(_, id)| !named.contains(id))
+            .cloned()
+            .collect();
+        for closed in old {
+            self.closed.remove(&closed);
+            let (_, id) = closed;
+            let track = self.sessions.remove(&id).and_then(|s| s.track);
+            if let Some(track) = track.filter(|track| !self.by_track.contains_key(track)) {
+                self.claimed.remove(&track);
+            }
+        }
     }
 
     /// Moves items between the shelf and carts, or back. What is settled is final.

@@ -130,7 +130,7 @@ impl<'a> Playback<'a> {
     }
 }
 
-/// The receipts that a store has handed out, by time of entry.
+/// The receipts that a store has handed out of late, by time of entry: those of the sessions that it still remembers.
 pub fn receipts(coordinator: &Coordinator) -> Vec<Receipt> {
     let mut receipts: Vec<Receipt> = coordinator
         .state()

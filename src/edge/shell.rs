@@ -32,11 +32,16 @@ const ROUNDS_MAX: usize = 16;
 pub trait Core {
     /// Takes one input and adds what follows from it to `out`, in order.
     fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>);
+    /// What it knows, for [`DurableLog::keep_snapshot`], if it can be kept.
+    fn snapshot(&self) -> Option<Vec<u8>>;
 }
 
 impl Core for Coordinator {
     fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>) {
         Coordinator::handle(self, input, now, out);
+    }
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(&Coordinator::snapshot(self)).ok()
     }
 }
 
@@ -44,6 +49,10 @@ impl Core for Coordinator {
 pub trait DurableLog {
     /// See [`Journal::commit`].
     fn commit(&mut self, batch: &[Output]) -> Result<(), JournalError>;
+    /// See [`Journal::snapshot_due`].
+    fn snapshot_due(&self) -> bool;
+    /// See [`Journal::keep_snapshot`].
+    fn keep_snapshot(&mut self, state: &[u8]) -> Result<(), JournalError>;
     /// See [`Journal::knows`].
     fn knows(&self, stamp: &Stamp) -> bool;
     /// See [`Journal::committed_up_to`].
@@ -62,6 +71,12 @@ pub trait DurableLog {
 impl DurableLog for Journal {
     fn commit(&mut self, batch: &[Output]) -> Result<(), JournalError> {
         Journal::commit(self, batch)
+    }
+    fn snapshot_due(&self) -> bool {
+        Journal::snapshot_due(self)
+    }
+    fn keep_snapshot(&mut self, state: &[u8]) -> Result<(), JournalError> {
+        Journal::keep_snapshot(self, state)
     }
     fn knows(&self, stamp: &Stamp) -> bool {
         Journal::knows(self, stamp)
@@ -303,7 +318,19 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
             rounds_left = rounds_left.saturating_sub(1);
             outputs = answers;
         }
+        self.keep_snapshot_if_due();
         Ok(())
+    }
+
+    /// Keeps what the core knows, from time to time. Only when everything that it has put out is in the journal.
+    fn keep_snapshot_if_due(&mut self) {
+        if self.log.snapshot_due()
+            && let Some(state) = self.core.snapshot()
+            && let Err(error) = self.log.keep_snapshot(&state)
+        {
+            // The next restart takes longer, and nothing is lost.
+            tracing::warn!("{error}");
+        }
     }
 
     /// Asks the gateway, which must be durable in the journal, and hands its answer to the core.
@@ -332,19 +359,12 @@ impl Shell<Coordinator> {
     /// accepted and not decided waits again, and what the gateway never answered is asked again at the next
     /// [`Shell::retry`]. Also gives what the nodes are to be told.
     pub fn open(
-        journal: Journal,
+        mut journal: Journal,
         definition: &Arc<Definition>,
         nodes: &[NodeName],
         gateway: Box<dyn PaymentGateway>,
     ) -> Result<(Self, Vec<Effect>), JournalError> {
-        let mut core = Coordinator::new(definition.clone(), nodes);
-        let contents = journal.load()?;
-        for recorded in &contents.decisions {
-            core.restore_decision(&recorded.decision);
-        }
-        for observation in contents.observations {
-            core.restore_observation(Arc::new(observation?));
-        }
+        let mut core = folded(&mut journal, definition, nodes)?;
         for device in journal.devices()? {
             core.restore_device(device.id, device.key, device.role, device.revoked);
         }
@@ -369,8 +389,52 @@ impl Shell<Coordinator> {
                 Output::Accept(_) | Output::Decide(_) => {}
             }
         }
+        shell.keep_snapshot_if_due();
         Ok((shell, effects))
     }
+}
+
+/// What a journal's entries make of the store: those after the last snapshot, on top of it, or all of them.
+fn folded(
+    journal: &mut Journal,
+    definition: &Arc<Definition>,
+    nodes: &[NodeName],
+) -> Result<Coordinator, JournalError> {
+    let kept = journal.snapshot()?;
+    let read = kept.and_then(|kept| match serde_json::from_slice(&kept.state) {
+        Ok(snapshot) => Some((kept, snapshot)),
+        Err(error) => {
+            tracing::info!(%error, "the journal's snapshot is in another form, and is passed over");
+            None
+        }
+    });
+    let Some((kept, snapshot)) = read else {
+        let mut core = Coordinator::new(definition.clone(), nodes);
+        for recorded in journal.decisions()? {
+            core.restore_decision(&recorded.decision);
+        }
+        for observation in journal.observations() {
+            core.restore_observation(Arc::new(observation?));
+        }
+        return Ok(core);
+    };
+    let (mut core, waiting, poses_from) =
+        Coordinator::from_snapshot(definition.clone(), nodes, snapshot);
+    let since = journal.decisions_after(kept.decided)?;
+    journal.count_changes(since.iter().map(|recorded| &recorded.decision));
+    for recorded in &since {
+        core.restore_decision(&recorded.decision);
+    }
+    for observation in journal.observations_ending_after(poses_from, kept.accepted)? {
+        core.restore_poses(&observation?);
+    }
+    for stamp in &waiting {
+        core.restore_waiting(Arc::new(journal.observation(stamp)?));
+    }
+    for observation in journal.observations_after(kept.accepted) {
+        core.restore_observation(Arc::new(observation?));
+    }
+    Ok(core)
 }
 
 /// What becomes of an input.

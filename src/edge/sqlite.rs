@@ -3,9 +3,11 @@
 //! A file is made beside its place, synced and then given its name, so that a crash leaves either no file or a
 //! complete one. It is then opened in WAL mode with `synchronous=FULL`: a commit that returned is on the disk.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -21,9 +23,41 @@ pub struct Format {
     pub version: i32,
     /// The statements that make its tables in version 1.
     pub schema: &'static str,
-    /// The statements from each version to the next, from 1 on: `version` less one of them.
-    pub upgrades: &'static [&'static str],
+    /// The way from each version to the next, from 1 on: `version` less one of them.
+    pub upgrades: &'static [Upgrade],
+    /// Who else may look at such a file while a program has it open.
+    pub readers: Readers,
 }
+
+/// The way from one version of a file's tables to the next.
+#[derive(Clone, Copy, Debug)]
+pub enum Upgrade {
+    Statements(&'static str),
+    /// What statements alone can't do. It is also run on the empty tables of a new file.
+    Code(fn(&Connection) -> rusqlite::Result<()>),
+}
+
+impl Upgrade {
+    fn run(self, connection: &Connection) -> rusqlite::Result<()> {
+        match self {
+            Upgrade::Statements(statements) => connection.execute_batch(statements),
+            Upgrade::Code(code) => code(connection),
+        }
+    }
+}
+
+/// Who may look at a file while a program has it open. Only one program ever writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// Nobody: SQLite's own lock keeps every other program out.
+    Nobody,
+    /// Any program of the same user; whoever writes holds a [`WriterLock`].
+    Anybody,
+}
+
+/// How long a reader and the writer wait for each other where SQLite lets only one of them in: while one of them
+/// opens the file or closes it, never for a commit.
+const READER_WAIT: Duration = Duration::from_secs(5);
 
 /// A file that could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +74,17 @@ pub enum DatabaseError {
     InUse { path: PathBuf, what: &'static str },
     #[error("{path}: this file is no {what} of stroll; name another file")]
     Foreign { path: PathBuf, what: &'static str },
+    #[error("{path}: there is no such file; name a {what} of stroll")]
+    Missing { path: PathBuf, what: &'static str },
+    #[error(
+        "{path}: made by an older stroll ({what} version {found}, and this one reads {supported}); the store that opens it next brings it up to date"
+    )]
+    Older {
+        path: PathBuf,
+        what: &'static str,
+        found: i32,
+        supported: i32,
+    },
     #[error(
         "{path}: made by a newer stroll ({what} version {found}, and this one reads up to {supported}); update stroll"
     )]
@@ -68,8 +113,9 @@ pub enum DatabaseError {
 impl Format {
     /// Opens the file at `path`, made first if there is none; `fill` writes what a new one starts with.
     ///
-    /// The file stays locked until the connection is dropped. Dropping leaves the write-ahead log beside the
-    /// file, as a crash does, because folding it in costs several syncs; [`close`] folds it in.
+    /// The file stays locked until the connection is dropped, unless it has [`Readers`]; then the caller holds a
+    /// [`WriterLock`]. Dropping leaves the write-ahead log beside the file, as a crash does, because folding it in costs
+    /// several syncs; [`close`] folds it in.
     pub fn open(
         &self,
         path: &Path,
@@ -81,14 +127,17 @@ impl Format {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        // A second process is told at once. The lock is taken with the first read and kept; set before that
-        // read, it also keeps the log's index in memory instead of a shared file.
-        connection
-            .busy_timeout(std::time::Duration::ZERO)
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "locking_mode", "EXCLUSIVE")
-            .map_err(failed)?;
+        match self.readers {
+            Readers::Nobody => {
+                // A second process is told at once. The lock is taken with the first read and kept; set before that
+                // read, it also keeps the log's index in memory instead of a shared file.
+                connection.busy_timeout(Duration::ZERO).map_err(failed)?;
+                connection
+                    .pragma_update(None, "locking_mode", "EXCLUSIVE")
+                    .map_err(failed)?;
+            }
+            Readers::Anybody => connection.busy_timeout(READER_WAIT).map_err(failed)?,
+        }
         let found = self.check(path, &connection)?;
         connection
             .pragma_update(None, "journal_mode", "WAL")
@@ -101,6 +150,43 @@ impl Format {
             .map_err(failed)?;
         self.upgrade(&connection, found)
             .map_err(|source| self.error(path, "bringing it up to date", source))?;
+        Ok(connection)
+    }
+
+    /// Opens a file of [`Readers::Anybody`] to look at it, also while a store writes it. Nothing that it holds is
+    /// changed, so an older version is not brought up to date but refused.
+    pub fn open_to_read(&self, path: &Path) -> Result<Connection, DatabaseError> {
+        let failed = |source| self.error(path, "opening it", source);
+        if !path.exists() {
+            return Err(DatabaseError::Missing {
+                path: path.to_owned(),
+                what: self.what,
+            });
+        }
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let is_logged = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        // A connection that may not write leaves the write-ahead log's two files behind where it is the last to close.
+        // SQLite falls back to reading where the file is write-protected.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(READER_WAIT).map_err(failed)?;
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(failed)?;
+        // What a crash has left in the log stays there: it is for a writer to fold it in.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_logged)
+            .map_err(failed)?;
+        let found = self.check(path, &connection)?;
+        if found < self.version {
+            return Err(DatabaseError::Older {
+                path: path.to_owned(),
+                what: self.what,
+                found,
+                supported: self.version,
+            });
+        }
         Ok(connection)
     }
 
@@ -151,7 +237,7 @@ impl Format {
         }
         let transaction = connection.unchecked_transaction()?;
         for step in missing {
-            transaction.execute_batch(step)?;
+            step.run(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", self.version)?;
         transaction.commit()
@@ -230,7 +316,7 @@ impl Format {
         connection.execute_batch("BEGIN")?;
         connection.execute_batch(self.schema)?;
         for step in self.upgrades {
-            connection.execute_batch(step)?;
+            step.run(&connection)?;
         }
         connection.pragma_update(None, "application_id", self.application_id)?;
         connection.pragma_update(None, "user_version", self.version)?;
@@ -240,6 +326,74 @@ impl Format {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.close().map_err(|(_, source)| source)
     }
+}
+
+/// Says that this process writes a file which others may read. The kernel forgets it when the process ends, however
+/// it ends; the file `NAME.lock` that it is taken on may then stay behind, and says nothing by itself.
+///
+/// It is not taken on the database itself: closing any handle of that would let go of SQLite's own locks.
+#[derive(Debug)]
+pub struct WriterLock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl WriterLock {
+    /// Takes the lock of the file at `path`, which needn't be there yet.
+    ///
+    /// Errors: another process, or another handle of this one, has it; or no file can be made beside `path`.
+    pub fn take(path: &Path, what: &'static str) -> Result<Self, DatabaseError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let lock = PathBuf::from(name);
+        let create = |source| DatabaseError::Create {
+            path: path.to_owned(),
+            what,
+            source,
+        };
+        loop {
+            let mut how = File::options();
+            how.write(true).create(true).truncate(false);
+            let file = how.open(&lock).map_err(create)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(DatabaseError::InUse {
+                        path: path.to_owned(),
+                        what,
+                    });
+                }
+                Err(TryLockError::Error(source)) => return Err(create(source)),
+            }
+            // Whoever had it may have removed the file between the two calls: then this lock is on a file without a
+            // name, which nobody else will ever ask for.
+            if is_named(&file, &lock).map_err(create)? {
+                return Ok(WriterLock {
+                    _file: file,
+                    path: lock,
+                });
+            }
+        }
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Removed before it is let go, so that nobody else's is removed. One that stays does no harm.
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!("{}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Whether that file is the one which has this name now.
+fn is_named(file: &File, name: &Path) -> io::Result<bool> {
+    let named = match std::fs::metadata(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        named => named?,
+    };
+    let ours = file.metadata()?;
+    Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
 }
 
 /// Folds the write-ahead log into the file and closes it: afterwards the one file is all there is.

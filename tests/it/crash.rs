@@ -12,7 +12,7 @@ use stroll::checkout::session::Role;
 use stroll::checkout::{Decision, Receipt};
 use stroll::coordinator::{Coordinator, Input};
 use stroll::edge::gateway::Sandbox;
-use stroll::edge::journal::Journal;
+use stroll::edge::journal::{Archive, Journal};
 use stroll::edge::playback;
 use stroll::edge::shell::Shell;
 use stroll::observation::{NodeClock, OutboxId, Stamp, Stamped, Watermark};
@@ -37,6 +37,9 @@ fn seed() -> u64 {
     seed
 }
 
+/// So often that most of these restarts begin with a snapshot.
+const SNAPSHOT_EVERY: u64 = 60;
+
 /// A coordinator with everything of it that outlives a crash.
 struct Restartable<'a> {
     recording: &'a Recording,
@@ -47,13 +50,31 @@ struct Restartable<'a> {
 impl Restartable<'_> {
     fn open(&self) -> Shell<Coordinator> {
         let definition = &self.recording.definition;
-        let journal = Journal::open(&self.folder.path().join("journal.sqlite"), definition)
+        let mut journal = Journal::open(&self.folder.path().join("journal.sqlite"), definition)
             .expect("the journal opens");
+        journal.keep_snapshots_every(SNAPSHOT_EVERY);
         let gateway = Box::new(self.sandbox.clone());
         let (mut shell, _) = Shell::open(journal, definition, &self.recording.nodes, gateway)
             .expect("the store opens");
         let now = self.recording.records[0].at();
         shell.retry(now).expect("payments are taken up");
+        shell
+    }
+
+    /// The store of a copy of the journal without its snapshot.
+    fn open_from_all_entries(&self) -> Shell<Coordinator> {
+        let copy = self.folder.path().join("copy.sqlite");
+        Archive::open(&self.folder.path().join("journal.sqlite"))
+            .and_then(|journal| journal.back_up(&copy, true))
+            .expect("it is copied");
+        rusqlite::Connection::open(&copy)
+            .and_then(|copy| copy.execute("DELETE FROM snapshot", []))
+            .expect("its snapshot goes");
+        let definition = &self.recording.definition;
+        let journal = Journal::open(&copy, definition).expect("the copy opens");
+        let gateway = Box::new(self.sandbox.clone());
+        let (shell, _) = Shell::open(journal, definition, &self.recording.nodes, gateway)
+            .expect("the store opens");
         shell
     }
 
@@ -137,6 +158,13 @@ fn told(recording: &Recording) -> Vec<(Timestamp, Input)> {
     inputs
 }
 
+/// What a store has decided. A snapshot knows of time that went by without a decision.
+fn state(shell: &Shell<Coordinator>) -> String {
+    let mut state = shell.core().state().clone();
+    state.frontier = Timestamp::MIN;
+    format!("{state:?}")
+}
+
 /// Plays a crowd through a store, each input a commit of its own; it restarts after those inputs.
 fn receipts(toml: &str, seed: u64, restarts: &dyn Fn(usize) -> BTreeSet<usize>) -> Vec<Receipt> {
     let recording = simulate::record(&corner::definition(toml), seed, 6, crowd());
@@ -156,10 +184,18 @@ fn receipts(toml: &str, seed: u64, restarts: &dyn Fn(usize) -> BTreeSet<usize>) 
         if restarts.contains(&index) {
             drop(shell);
             shell = store.open();
+            assert_eq!(
+                state(&shell),
+                state(&store.open_from_all_entries()),
+                "{index}"
+            );
         }
     }
     shell.batch([Input::EndOfRecording], end).expect("it ends");
-    playback::receipts(shell.core())
+    let (core, mut journal) = shell.into_parts();
+    let kept = journal.snapshot().expect("it can be read");
+    assert!(kept.is_some(), "no restart began with a snapshot");
+    playback::receipts(&core)
 }
 
 #[test]

@@ -24,6 +24,9 @@ use crate::sensing::item_match::total;
 use crate::store::{Definition, PlateId, ProductId, ShelfId};
 use crate::units::Milligrams;
 
+mod keeping;
+pub use keeping::KeptBeliefs;
+
 /// Undecided changes of a cluster: beyond it the oldest is given up to its likeliest explanation.
 pub const CHANGES_MAX: usize = 12;
 /// Bodies that are considered for a change.

@@ -22,14 +22,14 @@ pub struct Explained {
 }
 
 /// A change that some worlds see differently.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Undecided {
     pub stamp: Stamp,
     pub change: Arc<ShelfObservation>,
 }
 
 /// Bodies and shelves whose worlds hang together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Cluster {
     pub changes: Vec<Undecided>,
     /// Never empty, likeliest first. All have the same bodies and shelves.

@@ -29,7 +29,7 @@ const ELSEWHERE: f64 = -3.0;
 const LOG_MIN: f64 = -30.0;
 
 /// Where a change happened: a box that a hand must reach into.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Place {
     low: Point,
     high: Point,

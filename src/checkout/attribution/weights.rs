@@ -24,7 +24,7 @@ const SURPRISE: f64 = 4.0;
 const LEARNED_MAX: usize = 16_384;
 
 /// A share, as a mean with its variance.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Share {
     mean: f64,
     variance: f64,
@@ -46,7 +46,7 @@ impl Share {
 }
 
 /// What has been learned about products and plates.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Weights {
     products: BTreeMap<ProductId, Share>,
     plates: BTreeMap<PlateId, Share>,

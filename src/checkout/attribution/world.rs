@@ -10,7 +10,7 @@ use crate::store::{ProductId, ShelfId};
 use crate::units::Timestamp;
 
 /// How much of a product somebody has.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Held {
     pub quantity: u32,
     /// As weighed when it left the shelf, grams.
@@ -18,7 +18,7 @@ pub struct Held {
 }
 
 /// What a body has taken and not put back.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Holding {
     pub items: BTreeMap<ProductId, Held>,
     /// What was taken last: a hand that puts something back most likely still holds it.
@@ -70,7 +70,7 @@ impl Holding {
 }
 
 /// Something that lies where the planogram does not expect it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Lying {
     /// `None`: no product of ours (a bag, a hand).
     pub product: Option<ProductId>,
@@ -93,7 +93,7 @@ impl Lying {
 }
 
 /// Somebody's share in a change.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Part {
     /// `None`: nobody we know.
     pub who: Option<SessionId>,
@@ -102,7 +102,7 @@ pub struct Part {
 }
 
 /// What a change was, in one world.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Choice {
     /// Never empty.
     pub parts: Vec<Part>,
@@ -111,7 +111,7 @@ pub struct Choice {
 }
 
 /// One way in which everything can have happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct World {
     /// Natural log of its weight among the worlds of its cluster, in thousandths; the best has 0.
     pub log_milli: i64,

@@ -1,11 +1,13 @@
 //! The states of a payment, and which step may follow which.
 
+use serde::{Deserialize, Serialize};
+
 use super::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::decision::PaymentRequest;
 use crate::units::Money;
 
 /// How far a session's payment has come.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum PaymentState {
     /// Nothing was asked yet.
     #[default]
@@ -33,7 +35,7 @@ pub enum PaymentState {
 }
 
 /// What the gateway had of the shopper when it was asked for something more.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Held {
     /// Nothing: it was asked for the hold itself.
     Nothing,
@@ -48,7 +50,7 @@ pub enum Held {
 }
 
 /// An amount held at the gateway.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Authorisation {
     pub id: String,
     pub amount: Money,

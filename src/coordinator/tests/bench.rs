@@ -19,7 +19,7 @@
 //! | `again` | everything comes once more |
 //! | `crash` | the coordinator starts again from its journal |
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::store;
@@ -71,7 +71,13 @@ pub struct Bench {
     sequences: BTreeMap<NodeName, u64>,
     told: Vec<(Input, Timestamp)>,
     last_code: String,
+    /// Snapshots as they would be kept, each with the length of the journal then; one in [`SNAPSHOT_EVERY`] inputs.
+    snapshots: Vec<(usize, String)>,
+    handled: usize,
 }
+
+/// Often enough that most crashes have several behind them, and each with entries after it.
+const SNAPSHOT_EVERY: usize = 7;
 
 impl Bench {
     pub fn new(definition: Arc<Definition>, nodes: &[&str]) -> Self {
@@ -89,6 +95,8 @@ impl Bench {
             sequences: BTreeMap::new(),
             told: Vec::new(),
             last_code: String::new(),
+            snapshots: Vec::new(),
+            handled: 0,
         };
         bench.enrol();
         bench
@@ -107,6 +115,11 @@ impl Bench {
         let mut out = Vec::new();
         self.core.handle(input, now, &mut out);
         self.perform(out, now);
+        self.handled += 1;
+        if self.handled.is_multiple_of(SNAPSHOT_EVERY) {
+            let kept = serde_json::to_string(&self.core.snapshot()).unwrap();
+            self.snapshots.push((self.journal.len(), kept));
+        }
     }
 
     fn perform(&mut self, out: Vec<Output>, now: Timestamp) {
@@ -154,26 +167,65 @@ impl Bench {
         }
     }
 
-    /// Starts again from the journal; what the gateway had not answered is asked again.
+    /// Starts again from the journal; what the gateway had not answered is asked again. Early and late snapshots lead to
+    /// the same, and the store goes on from the last one.
     pub fn crash(&mut self) {
-        self.core = Coordinator::new(self.definition.clone(), &self.nodes);
-        for kept in &self.journal {
+        let (core, out) = self.restored(None);
+        let asked = |out: &[Output]| format!("{out:?}");
+        let expected = (comparable(&core), asked(&out));
+        (self.core, self.unanswered) = (core, VecDeque::new());
+        let mut last = out;
+        let kept = self.snapshots.len();
+        let compared: BTreeSet<usize> = [0, kept / 2, kept.saturating_sub(1)].into();
+        let compared = compared.into_iter().filter_map(|i| self.snapshots.get(i));
+        for (length, kept) in compared.cloned().collect::<Vec<_>>() {
+            let (core, out) = self.restored(Some((length, &kept)));
+            assert_eq!((comparable(&core), asked(&out)), expected, "from {length}");
+            (self.core, last) = (core, out);
+        }
+        self.perform(last, store::at(0.0));
+    }
+
+    /// What the journal gives: all of it, or what came after a snapshot.
+    fn restored(&self, snapshot: Option<(usize, &str)>) -> (Coordinator, Vec<Output>) {
+        let (mut core, waiting, length) = match snapshot {
+            None => (
+                Coordinator::new(self.definition.clone(), &self.nodes),
+                Vec::new(),
+                0,
+            ),
+            Some((length, kept)) => {
+                let kept = serde_json::from_str(kept).unwrap();
+                let (core, waiting, _) =
+                    Coordinator::from_snapshot(self.definition.clone(), &self.nodes, kept);
+                (core, waiting, length)
+            }
+        };
+        let (before, after) = self.journal.split_at(length);
+        for kept in after {
             if let Kept::Decided(decision) = kept {
-                self.core.restore_decision(decision);
+                core.restore_decision(decision);
             }
         }
-        for kept in &self.journal {
+        for kept in before {
             if let Kept::Accepted(stamped) = kept {
-                self.core.restore_observation(stamped.clone());
+                core.restore_poses(stamped);
+                if waiting.contains(&stamped.stamp) {
+                    core.restore_waiting(stamped.clone());
+                }
             }
         }
-        self.unanswered.clear();
+        for kept in after {
+            if let Kept::Accepted(stamped) = kept {
+                core.restore_observation(stamped.clone());
+            }
+        }
         let mut out = Vec::new();
         for (device, role) in DEVICES {
-            (self.core).restore_device(device.into(), KEY.to_vec(), role, false);
+            core.restore_device(device.into(), KEY.to_vec(), role, false);
         }
-        self.core.resume(&mut out);
-        self.perform(out, store::at(0.0));
+        core.resume(&mut out);
+        (core, out)
     }
 
     /// Runs a script; the lines that do not hold, with what is so instead.
@@ -349,6 +401,16 @@ impl Bench {
         lines.push(format!("gate opened {} times", self.gates_opened));
         lines
     }
+}
+
+/// What is the same however a store was restored. A snapshot knows more than the decisions in two ways: up to when
+/// everything was decided, though nothing followed; and so which bodies wait no more.
+fn comparable(core: &Coordinator) -> serde_json::Value {
+    let mut kept = serde_json::to_value(core.snapshot()).unwrap();
+    kept["state"]["frontier"].take();
+    kept["waiting"].take();
+    kept["visits"].take();
+    kept
 }
 
 fn name_of(session: &Session) -> &str {

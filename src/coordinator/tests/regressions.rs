@@ -295,6 +295,31 @@ fn what_is_remembered_of_passers_by_and_of_codes_is_bounded() {
 }
 
 #[test]
+fn who_left_more_than_a_day_ago_is_forgotten() {
+    let mut bench = Bench::new(store::definition(), GATELESS);
+    let wrong = bench.run(
+        "1 see ann 1.1.1
+         1.5 take 1.1.1 500
+         30 mark
+         = ann closed: cola*1, 1.50 eur captured
+         80000 see bob 1.1.1
+         80030 mark
+         = 2 sessions
+         100000 see cyd 1.1.1
+         100030 mark
+         = 2 sessions
+         crash
+         = 2 sessions
+         = 3 receipts",
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let claimed: Vec<&str> = (bench.core.state().claimed.iter())
+        .map(|track| track.as_str())
+        .collect();
+    assert_eq!(claimed, ["bob", "cyd"]);
+}
+
+#[test]
 fn what_a_verdict_says_was_put_on_a_foreign_shelf_is_known_to_lie_there() {
     hold(
         GATELESS,

@@ -13,7 +13,7 @@ use crate::checkout::decision::PaymentRequest;
 use crate::checkout::payment::{
     GatewayUnavailable, IdempotencyKey, PaymentGateway, PaymentOutcome,
 };
-use crate::edge::sqlite::{DatabaseError, Format};
+use crate::edge::sqlite::{DatabaseError, Format, Readers};
 use crate::units::{Currency, Money};
 
 /// Version 1 of the sandbox's file; `Stpy`.
@@ -42,6 +42,7 @@ const FORMAT: Format = Format {
         ) STRICT;
     ",
     upgrades: &[],
+    readers: Readers::Nobody,
 };
 
 const SELECT_QUESTION: &str = "SELECT request, outcome FROM question WHERE key = ?1";

@@ -1,34 +1,46 @@
 //! The journal: what was accepted and what was decided, durable before anything follows from it.
 //!
 //! One SQLite file a store. Observations and decisions lie in tables of their own: the store's state is a fold over
-//! the decisions, and observations are what a decision can be explained by. Nothing is ever edited.
+//! the decisions, and observations are what a decision can be explained by. Nothing is ever edited: [`chain`] makes a
+//! change show, and [`Archive`] looks for one.
 //!
 //! A batch is one transaction, so one sync makes many outputs durable (group commit), and either all of a batch is
-//! there after a crash or none of it. The file is locked for as long as a [`Journal`] is open: two coordinators on
-//! one journal would sell the same goods twice.
+//! there after a crash or none of it. Only one [`Journal`] is open on a file at a time, for two coordinators on one
+//! journal would sell the same goods twice; an [`Archive`] reads it meanwhile, and copies it.
 
+pub mod archive;
+pub mod chain;
+mod copies;
 mod error;
 mod read;
 mod sequences;
+mod snapshot;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod verify;
+mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::checkout::Decision;
 use crate::checkout::session::Role;
 use crate::coordinator::Output;
-use crate::edge::sqlite;
-use crate::observation::{DeviceId, OutboxId, Stamp, Stamped};
+use crate::edge::sqlite::{self, WriterLock};
+use crate::observation::{DeviceId, OutboxId, Stamp};
 use crate::store::{Definition, NodeName};
 
+pub use archive::Archive;
+pub use chain::{Hash, Head};
+pub use copies::{Replaced, Restoring};
 pub use error::JournalError;
 pub use read::{Contents, Device, Observations, Recorded};
 use sequences::Sequences;
+pub use snapshot::{Kept, SNAPSHOT_EVERY};
+pub use verify::{Checked, Flaw};
+use write::{Entry, Staged, Written};
 
 /// What made a decision: every decision names one such combination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +70,16 @@ impl Versions {
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
+    _lock: WriterLock,
     versions: Versions,
     /// The row of `versions`, once a decision has named it.
     versions_id: Option<i64>,
+    head: Head,
+    /// The entry at which the last snapshot was kept, as far as is known.
+    kept_at: u64,
+    /// Changes on the shelves that were attributed since.
+    changes_since: u64,
+    snapshot_every: u64,
     /// The committed sequences of every outbox. It grows with the outboxes, not with what they send.
     known: HashMap<NodeName, HashMap<OutboxId, Sequences>>,
     /// A write has failed: what the disk holds is not certain any more, so nothing more is written.
@@ -72,6 +91,7 @@ impl Journal {
     ///
     /// Errors: another process has it open; it is no journal, a damaged one, a newer stroll's, or another store's.
     pub fn open(path: &Path, definition: &Definition) -> Result<Journal, JournalError> {
+        let lock = WriterLock::take(path, sql::FORMAT.what)?;
         let connection = sql::FORMAT.open(path, |new| {
             new.execute(
                 sql::INSERT_META,
@@ -79,15 +99,22 @@ impl Journal {
             )
             .map(drop)
         })?;
+        check_store(path, &connection, definition)?;
+        let head = Head::load(&connection)
+            .map_err(|source| sql::FORMAT.error(path, "reading table chain", source))?;
         let mut journal = Journal {
             path: path.to_owned(),
             connection,
+            _lock: lock,
             versions: Versions::of(definition),
             versions_id: None,
+            head,
+            kept_at: 0,
+            changes_since: 0,
+            snapshot_every: SNAPSHOT_EVERY,
             known: HashMap::new(),
             failed: false,
         };
-        journal.check_store(definition)?;
         journal.versions_id = journal.find_versions()?;
         journal.known = journal.load_known()?;
         Ok(journal)
@@ -110,8 +137,10 @@ impl Journal {
         }
         let fresh = self.stage(&entries)?;
         match self.write(&entries, &fresh) {
-            Ok(versions_id) => {
+            Ok(Written { versions_id, head }) => {
                 self.versions_id = versions_id;
+                self.head = head;
+                self.count_changes(entries.iter().filter_map(Entry::decision));
                 for ((node, outbox), sequences) in fresh {
                     let outboxes = self.known.entry(node.clone()).or_default();
                     outboxes.insert(outbox.clone(), sequences);
@@ -123,6 +152,11 @@ impl Journal {
                 Err(error)
             }
         }
+    }
+
+    /// How long the journal is, and the hash of its last entry.
+    pub fn head(&self) -> Head {
+        self.head
     }
 
     /// Whether an observation, or an undecodable message, of that stamp has been committed.
@@ -170,8 +204,12 @@ impl Journal {
     /// Closes the journal as one file that can be copied. Dropping it instead leaves the write-ahead log beside the
     /// file, as a crash does: nothing is lost, and the two belong together.
     pub fn close(self) -> Result<(), JournalError> {
+        // The lock is let go when everything else is done.
         let Journal {
-            path, connection, ..
+            path,
+            connection,
+            _lock,
+            ..
         } = self;
         sqlite::close(connection)
             .map_err(|source| sql::FORMAT.error(&path, "closing it", source).into())
@@ -206,64 +244,6 @@ impl Journal {
         Ok(staged)
     }
 
-    /// Writes a batch as one transaction and gives the row of `versions` that its decisions name.
-    fn write(
-        &mut self,
-        entries: &[Entry<'_>],
-        staged: &Staged<'_>,
-    ) -> Result<Option<i64>, JournalError> {
-        let mut versions_id = self.versions_id;
-        let path = &self.path;
-        let failed = |doing: &str, source| sql::FORMAT.error(path, doing, source);
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|source| failed("beginning a commit", source))?;
-        for entry in entries {
-            match entry {
-                Entry::Observation(stamped) => {
-                    write_observation(&transaction, stamped).map_err(|source| {
-                        failed(&format!("writing observation {}", stamped.stamp), source)
-                    })?
-                }
-                Entry::Decision(decision) => {
-                    write_decision(&transaction, decision, &self.versions, &mut versions_id)
-                        .map_err(|source| failed("writing a decision", source))?;
-                }
-            }
-        }
-        for ((node, outbox), sequences) in staged {
-            write_outbox(&transaction, node, outbox, sequences)
-                .map_err(|source| failed("writing table outbox", source))?;
-        }
-        transaction
-            .commit()
-            .map_err(|source| failed("committing", source))?;
-        Ok(versions_id)
-    }
-
-    fn check_store(&self, definition: &Definition) -> Result<(), JournalError> {
-        let (store, currency): (String, String) = self
-            .connection
-            .query_row(sql::SELECT_META, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(|source| self.error("reading table meta", source))?;
-        if store != definition.id {
-            return Err(JournalError::OtherStore {
-                path: self.path.clone(),
-                found: store,
-                asked: definition.id.clone(),
-            });
-        }
-        if currency != definition.currency.as_str() {
-            return Err(JournalError::OtherCurrency {
-                path: self.path.clone(),
-                found: currency,
-                asked: definition.currency,
-            });
-        }
-        Ok(())
-    }
-
     fn find_versions(&self) -> Result<Option<i64>, JournalError> {
         let Versions {
             code,
@@ -279,56 +259,30 @@ impl Journal {
     }
 }
 
-/// The outboxes that a batch touches, with the sequences that will be committed.
-type Staged<'e> = BTreeMap<(&'e NodeName, &'e OutboxId), Sequences>;
-
-/// What of an output goes into the journal.
-enum Entry<'a> {
-    Observation(&'a Stamped),
-    Decision(&'a Decision),
-}
-
-impl<'a> Entry<'a> {
-    fn of(output: &'a Output) -> Option<Self> {
-        match output {
-            Output::Accept(stamped) => Some(Entry::Observation(stamped)),
-            Output::Decide(decision) => Some(Entry::Decision(decision)),
-            Output::Effect(_) => None,
-        }
+/// A journal is one store's, in one currency.
+fn check_store(
+    path: &Path,
+    connection: &Connection,
+    definition: &Definition,
+) -> Result<(), JournalError> {
+    let (store, currency): (String, String) = connection
+        .query_row(sql::SELECT_META, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|source| sql::FORMAT.error(path, "reading table meta", source))?;
+    if store != definition.id {
+        return Err(JournalError::OtherStore {
+            path: path.to_owned(),
+            found: store,
+            asked: definition.id.clone(),
+        });
     }
-
-    /// The stamp that is known once this is committed.
-    fn stamp(&self) -> Option<&'a Stamp> {
-        match self {
-            Entry::Observation(stamped) => Some(&stamped.stamp),
-            Entry::Decision(decision) => quarantined(decision),
-        }
+    if currency != definition.currency.as_str() {
+        return Err(JournalError::OtherCurrency {
+            path: path.to_owned(),
+            found: currency,
+            asked: definition.currency,
+        });
     }
-}
-
-/// The stamp of the undecodable message that a decision puts away.
-fn quarantined(decision: &Decision) -> Option<&Stamp> {
-    match decision {
-        Decision::Quarantined { stamp, .. } => Some(stamp),
-        Decision::SessionOpened { .. }
-        | Decision::EntryRefused { .. }
-        | Decision::TrackBound { .. }
-        | Decision::Attributed(_)
-        | Decision::Revised(_)
-        | Decision::ReviewClosed { .. }
-        | Decision::SessionExited { .. }
-        | Decision::CartDrafted { .. }
-        | Decision::CartDetermined { .. }
-        | Decision::LinesDropped { .. }
-        | Decision::Settled { .. }
-        | Decision::PaymentRequested { .. }
-        | Decision::PaymentDecided { .. }
-        | Decision::ReceiptIssued { .. }
-        | Decision::NodeSilent { .. }
-        | Decision::NodeBack { .. }
-        | Decision::Gap { .. }
-        | Decision::FrontierAdvanced { .. } => None,
-    }
+    Ok(())
 }
 
 /// How table device spells a role.
@@ -337,76 +291,4 @@ fn role_text(role: Role) -> &'static str {
         Role::Shopper => "shopper",
         Role::Staff => "staff",
     }
-}
-
-fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
-}
-
-fn write_observation(transaction: &Transaction<'_>, stamped: &Stamped) -> rusqlite::Result<()> {
-    let Stamped {
-        stamp, observation, ..
-    } = stamped;
-    transaction
-        .prepare_cached(sql::INSERT_OBSERVATION)?
-        .execute(params![
-            stamp.node.as_str(),
-            stamp.outbox.as_str(),
-            stamp.sequence.cast_signed(),
-            observation.start().0,
-            observation.end().0,
-            json(stamped)?,
-        ])
-        .map(drop)
-}
-
-fn write_decision(
-    transaction: &Transaction<'_>,
-    decision: &Decision,
-    versions: &Versions,
-    versions_id: &mut Option<i64>,
-) -> rusqlite::Result<()> {
-    let versions_id = match *versions_id {
-        Some(id) => id,
-        None => {
-            let Versions {
-                code,
-                definition,
-                model,
-            } = versions;
-            transaction.execute(sql::INSERT_VERSIONS, [code, definition, model])?;
-            *versions_id.insert(transaction.last_insert_rowid())
-        }
-    };
-    transaction
-        .prepare_cached(sql::INSERT_DECISION)?
-        .execute(params![versions_id, json(decision)?])?;
-    if let Some(stamp) = quarantined(decision) {
-        let sequence = transaction.last_insert_rowid();
-        transaction
-            .prepare_cached(sql::INSERT_QUARANTINED)?
-            .execute(params![
-                stamp.node.as_str(),
-                stamp.outbox.as_str(),
-                stamp.sequence.cast_signed(),
-                sequence
-            ])?;
-    }
-    Ok(())
-}
-
-fn write_outbox(
-    transaction: &Transaction<'_>,
-    node: &NodeName,
-    outbox: &OutboxId,
-    sequences: &Sequences,
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(sql::UPSERT_OUTBOX)?
-        .execute(params![
-            node.as_str(),
-            outbox.as_str(),
-            sequences.contiguous().cast_signed()
-        ])
-        .map(drop)
 }

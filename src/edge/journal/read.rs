@@ -66,9 +66,15 @@ impl Journal {
 
     /// Every observation, in the order in which they were accepted.
     pub fn observations(&self) -> Observations<'_> {
+        self.observations_after(0)
+    }
+
+    /// The observations after one of them, by order number.
+    pub fn observations_after(&self, accepted: i64) -> Observations<'_> {
         Observations {
             journal: self,
-            after: 0,
+            after: accepted,
+            up_to: i64::MAX,
             ending_after: Timestamp(i64::MIN),
             page: VecDeque::new(),
             ended: false,
@@ -83,11 +89,12 @@ impl Journal {
             .map_err(|source| self.error("reading table observation", source))
     }
 
-    /// The observations that ended after a time, in the order in which they were accepted: after a restart, those
-    /// beyond the last [`Decision::FrontierAdvanced`] have not been decided yet.
+    /// The observations up to one of them, by order number, that ended after a time; in the order in which they were
+    /// accepted.
     pub fn observations_ending_after(
         &self,
         time: Timestamp,
+        up_to: i64,
     ) -> Result<Observations<'_>, JournalError> {
         let after = self
             .connection
@@ -97,9 +104,32 @@ impl Journal {
             .map_err(|source| self.error("reading table observation", source))?;
         Ok(Observations {
             after,
+            up_to,
             ending_after: time,
             ..self.observations()
         })
+    }
+
+    /// The observation of that stamp.
+    ///
+    /// Errors: it is not there, or can't be read.
+    pub fn observation(&self, stamp: &Stamp) -> Result<Stamped, JournalError> {
+        let Stamp {
+            node,
+            outbox,
+            sequence,
+        } = stamp;
+        let found = (self.connection)
+            .prepare_cached(sql::SELECT_OBSERVATION)
+            .and_then(|mut select| {
+                select.query_row(
+                    params![node.as_str(), outbox.as_str(), sequence.cast_signed()],
+                    |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+                )
+            });
+        let (row, payload) =
+            found.map_err(|source| self.error(format!("reading observation {stamp}"), source))?;
+        self.stamped(row, stamp, &payload)
     }
 
     /// Every phone that was ever enrolled, by id.
@@ -120,6 +150,21 @@ impl Journal {
 
     /// Every decision, in the order in which they were made.
     pub fn decisions(&self) -> Result<Vec<Recorded>, JournalError> {
+        self.decisions_after(0)
+    }
+
+    /// The last decisions, at most so many, in the order in which they were made.
+    pub fn last_decisions(&self, count: u64) -> Result<Vec<Recorded>, JournalError> {
+        let (_, last): (i64, i64) = (self.connection)
+            .query_row(sql::SELECT_LAST_ROWS, [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .map_err(|source| self.error("reading table decision", source))?;
+        self.decisions_after(last.saturating_sub_unsigned(count).max(0))
+    }
+
+    /// The decisions after one of them, by sequence.
+    pub fn decisions_after(&self, sequence: i64) -> Result<Vec<Recorded>, JournalError> {
         let versions: HashMap<i64, Arc<Versions>> = self
             .collect(sql::SELECT_ALL_VERSIONS, "versions", |row| {
                 let versions = Versions {
@@ -136,7 +181,7 @@ impl Journal {
         let mut statement = (self.connection)
             .prepare_cached(sql::SELECT_DECISIONS)
             .map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
+        let mut rows = statement.query([sequence]).map_err(failed)?;
         let mut decisions = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let sequence: i64 = row.get(0).map_err(failed)?;
@@ -216,7 +261,7 @@ impl Journal {
     }
 
     /// At most [`PAGE_ROWS`] observations accepted after `after`.
-    fn page(&self, after: i64, ending_after: Timestamp) -> Result<Page, JournalError> {
+    fn page(&self, after: i64, up_to: i64, ending_after: Timestamp) -> Result<Page, JournalError> {
         let failed = |source| {
             self.error(
                 format!("reading table observation after row {after}"),
@@ -227,7 +272,7 @@ impl Journal {
             .prepare_cached(sql::SELECT_OBSERVATIONS)
             .map_err(failed)?;
         let mut rows = statement
-            .query(params![after, ending_after.0, PAGE_ROWS as i64])
+            .query(params![after, up_to, ending_after.0, PAGE_ROWS as i64])
             .map_err(failed)?;
         let mut page = VecDeque::with_capacity(PAGE_ROWS);
         while let Some(row) = rows.next().map_err(failed)? {
@@ -268,6 +313,8 @@ pub struct Observations<'j> {
     journal: &'j Journal,
     /// The row before the next page.
     after: i64,
+    /// The last row.
+    up_to: i64,
     ending_after: Timestamp,
     page: Page,
     ended: bool,
@@ -281,7 +328,14 @@ impl Iterator for Observations<'_> {
             return None;
         }
         if self.page.is_empty() {
-            match self.journal.page(self.after, self.ending_after) {
+            let Observations {
+                journal,
+                after,
+                up_to,
+                ending_after,
+                ..
+            } = *self;
+            match journal.page(after, up_to, ending_after) {
                 Ok(page) => self.page = page,
                 Err(error) => {
                     self.ended = true;
