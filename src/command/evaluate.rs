@@ -150,7 +150,7 @@ fn doubt(recording: &mut Recording, confidence: f64) {
 fn play_once(case: &Case, recording: &Recording, out: Option<&Path>) -> anyhow::Result<Outcome> {
     let truth = (recording.truth.as_ref())
         .with_context(|| format!("{} holds no truth", case.path.display()))?;
-    let mut shell = store_at::open(&JournalAt::of(None)?, recording)?;
+    let mut shell = store_at::open(&JournalAt::Memory, recording)?;
     let receipts = Playback::new(recording).run(&mut shell)?;
     if let Some(out) = out {
         let path = out.join(format!("{}.json", case.name));

@@ -62,7 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(damage) = &recording.damage {
         eprintln!("stroll: played only what is whole: {damage}");
     }
-    let journal = JournalAt::of(args.journal.as_deref())?;
+    let journal = JournalAt::of(args.journal.as_deref());
     let shell = match args.broker {
         None => in_process(&recording, &journal)?,
         Some(broker) => super::through_broker::replay(&recording, &journal, broker)?,

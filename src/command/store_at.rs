@@ -17,41 +17,26 @@ use crate::units::Timestamp;
 pub enum JournalAt {
     /// In a file of the user's, with the sandbox's ledger beside it.
     File(PathBuf),
-    /// In a folder that goes when the command ends.
-    Temporary(tempfile::TempDir),
+    /// In memory, as long as the command runs: nobody will ask for it again.
+    Memory,
 }
 
 impl JournalAt {
-    /// The file that was asked for, or a temporary one.
-    pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
-        match file {
-            Some(path) => Ok(JournalAt::File(path.to_owned())),
-            None => {
-                let folder = tempfile::Builder::new().prefix("stroll-").tempdir();
-                folder
-                    .map(JournalAt::Temporary)
-                    .context("no temporary folder for the journal can be made")
-            }
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        match self {
-            JournalAt::File(path) => path.clone(),
-            JournalAt::Temporary(folder) => folder.path().join("journal.sqlite"),
-        }
+    /// The file that was asked for, or none.
+    pub fn of(file: Option<&Path>) -> Self {
+        file.map_or(JournalAt::Memory, |path| JournalAt::File(path.to_owned()))
     }
 }
 
 /// Opens the store of a recording: its nodes take part, its simulated phones are enrolled.
 pub fn open(journal: &JournalAt, recording: &Recording) -> anyhow::Result<Shell<Coordinator>> {
-    let path = journal.path();
     let definition = &recording.definition;
-    let opened = Journal::open(&path, definition)?;
-    let sandbox = match journal {
-        JournalAt::File(path) => Sandbox::open(&sandbox_beside(path))?,
-        // Nobody will ask it again after the command has ended.
-        JournalAt::Temporary(_) => Sandbox::in_memory()?,
+    let (opened, sandbox) = match journal {
+        JournalAt::File(path) => (
+            Journal::open(path, definition)?,
+            Sandbox::open(&sandbox_beside(path))?,
+        ),
+        JournalAt::Memory => (Journal::in_memory(definition)?, Sandbox::in_memory()?),
     };
     let (mut shell, _) = Shell::open(opened, definition, &recording.nodes, Box::new(sandbox))?;
     let enrolled = devices(recording)?;

@@ -39,7 +39,7 @@ pub struct Change {
 impl<'a> Played<'a> {
     /// Plays a recording into a journal that is thrown away.
     pub fn of(recording: &'a Recording) -> anyhow::Result<Self> {
-        let journal = JournalAt::of(None)?;
+        let journal = JournalAt::Memory;
         let mut shell = store_at::open(&journal, recording)?;
         Playback::new(recording).run(&mut shell)?;
         let mut tracks = Tracks::default();

@@ -70,7 +70,8 @@ impl Versions {
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
-    _lock: WriterLock,
+    /// `None` for a journal in memory, that no other process can reach.
+    _lock: Option<WriterLock>,
     versions: Versions,
     /// The row of `versions`, once a decision has named it.
     versions_id: Option<i64>,
@@ -86,19 +87,41 @@ pub struct Journal {
     failed: bool,
 }
 
+fn insert_meta(new: &Connection, definition: &Definition) -> rusqlite::Result<()> {
+    new.execute(
+        sql::INSERT_META,
+        params![definition.id, definition.currency.as_str()],
+    )
+    .map(drop)
+}
+
 impl Journal {
     /// Opens the journal of that store, made first if there is no such file.
     ///
     /// Errors: another process has it open; it is no journal, a damaged one, a newer stroll's, or another store's.
     pub fn open(path: &Path, definition: &Definition) -> Result<Journal, JournalError> {
         let lock = WriterLock::take(path, sql::FORMAT.what)?;
-        let connection = sql::FORMAT.open(path, |new| {
-            new.execute(
-                sql::INSERT_META,
-                params![definition.id, definition.currency.as_str()],
-            )
-            .map(drop)
-        })?;
+        let connection = sql::FORMAT.open(path, |new| insert_meta(new, definition))?;
+        Journal::over(path, connection, Some(lock), definition)
+    }
+
+    /// A journal that goes when it is dropped: for what is played once and never taken up again.
+    ///
+    /// Errors: memory that can't be had.
+    pub fn in_memory(definition: &Definition) -> Result<Journal, JournalError> {
+        let path = Path::new(":memory:");
+        let connection = sql::FORMAT.open_in_memory()?;
+        insert_meta(&connection, definition)
+            .map_err(|source| sql::FORMAT.error(path, "naming its store", source))?;
+        Journal::over(path, connection, None, definition)
+    }
+
+    fn over(
+        path: &Path,
+        connection: Connection,
+        lock: Option<WriterLock>,
+        definition: &Definition,
+    ) -> Result<Journal, JournalError> {
         check_store(path, &connection, definition)?;
         let head = Head::load(&connection)
             .map_err(|source| sql::FORMAT.error(path, "reading table chain", source))?;
