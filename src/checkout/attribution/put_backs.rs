@@ -17,6 +17,11 @@ const PUT_ELSEWHERE: f64 = 0.08;
 /// Prior of putting back something else than what was taken last.
 const NOT_IN_HAND: f64 = 0.2;
 
+/// Prior of a first weighing that was wrong, as a hand pressed just then; looked at where it was off by more than so
+/// many standard deviations of the second.
+const MISWEIGHED: f64 = 0.03;
+const SURPRISE: f64 = 2.0;
+
 impl Scene<'_> {
     /// Put-backs in a world: one or two of the products that somebody has; or anything, by staff.
     pub fn puts(&self, holdings: &BTreeMap<SessionId, Holding>) -> Vec<Candidate> {
@@ -98,6 +103,10 @@ impl Scene<'_> {
                     quantity,
                 };
                 let prior = place.ln() + in_hand.ln() + quantity_log(quantity);
+                let anew = self.weights.expected(product, quantity, plate);
+                if (anew.grams - expected.grams).abs() > SURPRISE * expected.variance.sqrt() {
+                    out.push((prior + MISWEIGHED.ln(), item.clone(), anew));
+                }
                 out.push((prior, item, expected));
             }
         }
