@@ -27,6 +27,8 @@ const VISIT_S: f64 = 4.5;
 const ELSEWHERE: f64 = -3.0;
 /// The least that a reach can weigh.
 const LOG_MIN: f64 = -30.0;
+/// Bodies that came no nearer than this had no hand in a change, metres.
+const NEAR_M: f64 = 2.5;
 
 /// Where a change happened: a box that a hand must reach into.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -145,6 +147,9 @@ pub fn reach(
         .window(track, first, peak.plus_seconds(half_s))
         .collect();
     let around = &poses[poses.partition_point(|p| p.at < from)..];
+    if !around.iter().any(|pose| is_near(pose, place)) {
+        return None;
+    }
     let movement = Movement {
         hands: Hands::of(&poses, around, place, peak),
         heads: Heads::of(&poses, place, peak),
@@ -171,6 +176,16 @@ pub fn reach(
         hand_m: moment.hand_m,
         head_m: moment.head_m,
         by_offset,
+    })
+}
+
+/// Whether any part of a body is where an arm's length and two steps could bring a hand to the place. Nobody else
+/// needs to be looked at: a crowd elsewhere in the store costs next to nothing.
+fn is_near(pose: &Pose, place: &Place) -> bool {
+    let mut parts = pose.head.iter().chain(&pose.hands);
+    parts.any(|part| {
+        let (along, off) = place.on_floor(&part.place);
+        along.hypot(off) < NEAR_M
     })
 }
 
