@@ -154,8 +154,7 @@ fn store(criterion: &mut Criterion, recording: &Recording) {
                 let mut shell = Shell::new(core, journal, gateway);
                 Playback::new(recording)
                     .run(&mut shell)
-                    .expect("a whole recording")
-                    .len()
+                    .expect("a whole recording");
             },
             BatchSize::PerIteration,
         )

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use self::cases::{Case, Suite};
 use super::printed;
 use super::store_at::{self, JournalAt};
-use crate::edge::playback::Playback;
+use crate::edge::playback::{self, Playback};
 use crate::edge::recording::{self, OpenOptions};
 use crate::evaluation::changes::Changes;
 use crate::evaluation::confusion::{self, Mistake};
@@ -151,13 +151,14 @@ fn play_once(case: &Case, recording: &Recording, out: Option<&Path>) -> anyhow::
     let truth = (recording.truth.as_ref())
         .with_context(|| format!("{} holds no truth", case.path.display()))?;
     let mut shell = store_at::open(&JournalAt::Memory, recording)?;
-    let receipts = Playback::new(recording).run(&mut shell)?;
+    Playback::new(recording).run(&mut shell)?;
+    let decisions = shell.log().decisions()?;
+    let receipts = playback::issued(decisions.iter().map(|recorded| &recorded.decision));
     if let Some(out) = out {
         let path = out.join(format!("{}.json", case.name));
         std::fs::write(&path, printed::receipts_json(&receipts))
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    let decisions = shell.log().decisions()?;
     let changes = Changes::of(decisions.iter().map(|recorded| &recorded.decision));
     let (reviewed, all) = changes.reviewed_of();
     let start = recording.records.first().map_or(Timestamp(0), Record::at);

@@ -3,13 +3,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
 use super::output_file;
-use crate::edge::definition_file;
-use crate::edge::recording::{self, OpenOptions};
 use crate::units::Timestamp;
 
 mod later;
@@ -88,18 +85,8 @@ impl Moment {
 
 /// Plays, and prints the list or the explanation.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let definition = match &args.store {
-        Some(path) => Some(Arc::new(definition_file::load(path)?.0)),
-        None => None,
-    };
-    let options = OpenOptions {
-        partial: args.partial,
-        definition,
-    };
-    let recording = recording::open_many(&args.recordings, &options)?;
-    if let Some(damage) = &recording.damage {
-        eprintln!("stroll: played only what is whole: {damage}");
-    }
+    let recording =
+        super::store_at::recording(&args.recordings, args.store.as_deref(), args.partial)?;
     let played = Played::of(&recording)?;
     let Some(moment) = args.at else {
         let changes: Vec<_> = played

@@ -3,19 +3,14 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::printed;
 use super::store_at::{self, JournalAt};
-use crate::checkout::{Decision, Receipt};
 use crate::coordinator::Coordinator;
-use crate::edge::definition_file;
-use crate::edge::journal::{Journal, JournalError};
 use crate::edge::mqtt::BrokerUrl;
-use crate::edge::playback::Playback;
-use crate::edge::recording::{self, OpenOptions};
+use crate::edge::playback::{self, Playback};
 use crate::edge::shell::Shell;
 use crate::recording::Recording;
 use crate::units::Timestamp;
@@ -50,18 +45,7 @@ pub struct Args {
 
 /// Plays, and prints what each shopper was charged.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let definition = match &args.store {
-        Some(path) => Some(Arc::new(definition_file::load(path)?.0)),
-        None => None,
-    };
-    let options = OpenOptions {
-        partial: args.partial,
-        definition,
-    };
-    let recording = recording::open_many(&args.recordings, &options)?;
-    if let Some(damage) = &recording.damage {
-        eprintln!("stroll: played only what is whole: {damage}");
-    }
+    let recording = store_at::recording(&args.recordings, args.store.as_deref(), args.partial)?;
     let journal = JournalAt::of(args.journal.as_deref());
     let shell = match args.broker {
         None => in_process(&recording, &journal)?,
@@ -70,7 +54,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.events {
         write_events(path, &shell)?;
     }
-    let receipts = receipts(shell.log())?;
+    let decisions = shell.log().decisions()?;
+    let receipts = playback::issued(decisions.iter().map(|recorded| &recorded.decision));
     if args.json {
         println!("{}", printed::receipts_json(&receipts));
     } else {
@@ -87,22 +72,6 @@ fn in_process(recording: &Recording, journal: &JournalAt) -> anyhow::Result<Shel
         .context("while taking up the payments of before")?;
     Playback::new(recording).run(&mut shell)?;
     Ok(shell)
-}
-
-/// Every receipt of the journal, by time of entry.
-fn receipts(journal: &Journal) -> Result<Vec<Receipt>, JournalError> {
-    let decisions = journal.decisions()?.into_iter();
-    let mut receipts: Vec<Receipt> = decisions
-        .filter_map(|recorded| {
-            if let Decision::ReceiptIssued { receipt } = recorded.decision {
-                Some(receipt)
-            } else {
-                None
-            }
-        })
-        .collect();
-    receipts.sort_by(|a, b| (a.entered_at, &a.session).cmp(&(b.entered_at, &b.session)));
-    Ok(receipts)
 }
 
 /// Writes the decisions of the journal in their order.

@@ -1,14 +1,17 @@
 //! A store with its journal and its payment sandbox, for the commands that play recordings.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use base64::Engine;
 
 use super::live_store::sandbox_beside;
 use crate::coordinator::{Coordinator, Input};
+use crate::edge::definition_file;
 use crate::edge::gateway::Sandbox;
 use crate::edge::journal::Journal;
+use crate::edge::recording::{self, OpenOptions};
 use crate::edge::shell::Shell;
 use crate::recording::Recording;
 use crate::units::Timestamp;
@@ -26,6 +29,28 @@ impl JournalAt {
     pub fn of(file: Option<&Path>) -> Self {
         file.map_or(JournalAt::Memory, |path| JournalAt::File(path.to_owned()))
     }
+}
+
+/// Reads recordings as one, with another store's definition if `store` names one; of a damaged one what is whole, if
+/// `partial`, and says so.
+pub fn recording(
+    paths: &[PathBuf],
+    store: Option<&Path>,
+    partial: bool,
+) -> anyhow::Result<Recording> {
+    let definition = match store {
+        Some(path) => Some(Arc::new(definition_file::load(path)?.0)),
+        None => None,
+    };
+    let options = OpenOptions {
+        partial,
+        definition,
+    };
+    let recording = recording::open_many(paths, &options)?;
+    if let Some(damage) = &recording.damage {
+        eprintln!("stroll: played only what is whole: {damage}");
+    }
+    Ok(recording)
 }
 
 /// Opens the store of a recording: its nodes take part, its simulated phones are enrolled.

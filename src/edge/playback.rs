@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::checkout::Decision;
 use crate::checkout::receipt::Receipt;
 use crate::coordinator::{Coordinator, Effect, Input};
 use crate::edge::shell::{Shell, ShellError};
@@ -123,23 +124,34 @@ impl<'a> Playback<'a> {
         Ok(inputs)
     }
 
-    /// Plays all of it; the receipts of every session that the store has closed, by time of entry.
-    pub fn run(mut self, shell: &mut Shell<Coordinator>) -> Result<Vec<Receipt>, PlaybackError> {
+    /// Plays all of it.
+    pub fn run(mut self, shell: &mut Shell<Coordinator>) -> Result<(), PlaybackError> {
         while self.step(shell)? {}
-        Ok(receipts(shell.core()))
+        Ok(())
     }
+}
+
+/// Every receipt among the decisions of a journal, by time of entry.
+pub fn issued<'a>(decisions: impl IntoIterator<Item = &'a Decision>) -> Vec<Receipt> {
+    let receipt = |decision: &Decision| {
+        if let Decision::ReceiptIssued { receipt } = decision {
+            Some(receipt.clone())
+        } else {
+            None
+        }
+    };
+    by_entry(decisions.into_iter().filter_map(receipt).collect())
+}
+
+fn by_entry(mut receipts: Vec<Receipt>) -> Vec<Receipt> {
+    receipts.sort_by(|a, b| (a.entered_at, &a.session).cmp(&(b.entered_at, &b.session)));
+    receipts
 }
 
 /// The receipts that a store has handed out of late, by time of entry: those of the sessions that it still remembers.
 pub fn receipts(coordinator: &Coordinator) -> Vec<Receipt> {
-    let mut receipts: Vec<Receipt> = coordinator
-        .state()
-        .sessions
-        .values()
-        .filter_map(|s| s.receipt.clone())
-        .collect();
-    receipts.sort_by(|a, b| (a.entered_at, &a.session).cmp(&(b.entered_at, &b.session)));
-    receipts
+    let sessions = coordinator.state().sessions.values();
+    by_entry(sessions.filter_map(|s| s.receipt.clone()).collect())
 }
 
 impl PlayedNode {

@@ -8,7 +8,7 @@ use stroll::checkout::session::Role;
 use stroll::coordinator::{Coordinator, Input};
 use stroll::edge::gateway::Sandbox;
 use stroll::edge::journal::Journal;
-use stroll::edge::playback::Playback;
+use stroll::edge::playback::{self, Playback};
 use stroll::edge::shell::Shell;
 use stroll::recording::{Record, Recording, TrueEvent, Truth};
 use stroll::simulate::{Options, Situation, Store};
@@ -59,7 +59,8 @@ impl Day {
         shell
             .batch(enrolled, opened_at)
             .expect("phones are enrolled");
-        let receipts = Playback::new(&recording).run(&mut shell).expect("a day");
+        Playback::new(&recording).run(&mut shell).expect("a day");
+        let receipts = playback::receipts(shell.core());
         Day {
             truth: store.truth().clone(),
             receipts,

@@ -97,11 +97,6 @@ impl Place {
         )
     }
 
-    /// Metres on the floor plan from the middle of the box's front.
-    pub fn distance_on_floor(&self, p: &Point) -> f64 {
-        (p.x - (self.low.x + self.high.x) / 2.0).hypot(p.y - self.low.y)
-    }
-
     /// Metres between two boxes along the shelf, and whether they are about as high.
     pub fn beside(&self, other: &Place) -> f64 {
         let along = (self.low.x - other.high.x).max(other.low.x - self.high.x);

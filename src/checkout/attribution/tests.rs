@@ -170,6 +170,22 @@ fn a_put_back_tells_who_had_taken_it() {
     assert!(first[0].probability > 0.99, "{first:?}");
 }
 
+/// A hand pressed while the item left, so that it seemed 24 g lighter; the put-back weighs what the catalogue says.
+#[test]
+fn a_put_back_may_show_that_the_first_weighing_was_wrong() {
+    let mut beliefs = Beliefs::new(store());
+    let near = |at| [reached("a", 0.0, at, 1)];
+    let taken = beliefs.absorb(&stamp(1), &change(10.0, &[(1, -476.0)]), &near(10.0));
+    assert_eq!(
+        of(&taken, 1)[0].choice.parts,
+        [part("a", &[item("cola", 1)])]
+    );
+    let put = beliefs.absorb(&stamp(2), &change(20.0, &[(1, 500.0)]), &near(20.0));
+    let explained = of(&put, 2);
+    assert_eq!(explained[0].choice.parts, [part("a", &[item("cola", 1)])]);
+    assert!(explained[0].probability > 0.9, "{explained:?}");
+}
+
 #[test]
 fn two_reaches_for_two_units_are_one_each() {
     let mut beliefs = Beliefs::new(store());
