@@ -104,6 +104,11 @@ fn sample_shelf(shelf: ShelfId, some: impl Fn(usize) -> usize) -> Observation {
         end: Timestamp(3),
         kind: ChangeKind::Take,
         plates: vec![plate; some(64)],
+        stood: full.then(|| Stood {
+            from: Timestamp(1),
+            until: Timestamp(3),
+            plates: vec![plate; 64],
+        }),
         likelihoods: vec![likelihood; some(32)],
         evidence: vec!["trace-1".into(); some(32)],
     })
