@@ -16,6 +16,8 @@ const AS_ONE: f64 = 1.2;
 pub const PRESS: f64 = 21.0;
 /// A leaning hand comes and goes slowly (blocks from 10 to 90 %), and may stay for so long (2.8 s).
 pub const LEANING: (f64, f64) = (5.0, 56.0);
+/// Blocks in a second.
+const BLOCKS_A_SECOND: f64 = 20.0;
 /// Leak of a step into the plates beside it, as a share of it.
 const LEAK: f64 = 0.03;
 /// Leak of a pressing hand, or of anything that pushes the neighbour the other way.
@@ -94,7 +96,6 @@ pub struct Joined {
 
 /// Whether two moves have to be looked at together.
 pub fn related(a: &Pending, b: &Pending) -> bool {
-    let apart = (a.at - b.at).abs();
     match a.cell.abs_diff(b.cell) {
         0 => {
             between(a, b)
@@ -104,9 +105,20 @@ pub fn related(a: &Pending, b: &Pending) -> bool {
                     PRESS
                 }
         }
-        1 => apart <= together(a, b),
+        1 => apart(a, b) <= together(a, b),
         _ => false,
     }
+}
+
+/// Blocks between the moments of two moves, at least: one that nobody saw happened at any time of its silence.
+fn apart(a: &Pending, b: &Pending) -> f64 {
+    ((a.at - b.at).abs() - (a.unseen + b.unseen) / 2.0).max(0.0)
+}
+
+/// Minus log of the chance that another item leaves beside one that did, given how long nobody saw.
+fn another(a: &Pending, b: &Pending) -> f64 {
+    let unseen_s = a.unseen.max(b.unseen) / BLOCKS_A_SECOND;
+    (ANOTHER - unseen_s.max(1.0).ln()).max(0.0)
 }
 
 /// Blocks between two moves of one plate in which neither was under way.
@@ -185,6 +197,11 @@ fn units_cost(unit: f64, quantity: u32, delta: f64, sigma: f64) -> f64 {
     0.5 * z * z + spread.ln() + 0.9 + 0.3 + 1.4 * (n - 1.0)
 }
 
+/// Whether what moved there is as likely as not an item of its own.
+pub fn is_explained(units: &[f64], p: &Pending) -> bool {
+    explained(units, p.delta, p.sigma) < UNEXPLAINED
+}
+
 /// Whether one or two units weigh that much.
 pub fn fits(units: &[f64], delta: f64, sigma: f64) -> bool {
     units.iter().any(|&unit| {
@@ -213,18 +230,20 @@ fn joins<'u>(moment: &[&Pending], p: &Pending, units: &impl Fn(usize) -> &'u [f6
     let cost = |q: &Pending| explained(units(q.cell), q.delta, q.sigma);
     moment.iter().all(|q| q.cell != p.cell)
         && moment.iter().any(|q| {
-            let apart = (q.at - p.at).abs() - 0.05 * p.took.max(q.took);
+            let apart = apart(q, p);
             if q.cell.abs_diff(p.cell) != 1
                 || q.delta * p.delta <= 0.0
-                || (q.at - p.at).abs() > together(q, p)
+                || apart > together(q, p)
             {
                 return false;
             }
             let both = [units(q.cell), units(p.cell)].concat();
             let sum = q.delta + p.delta;
             let one = explained(&both, sum, q.sigma.hypot(p.sigma)) + sum.abs().ln();
-            let late = (apart - AS_ONE).max(0.0);
-            let two = cost(q) + cost(p) + ANOTHER + if late > 0.0 { 0.0 } else { AT_ONCE };
+            let late = (apart - 0.05 * p.took.max(q.took) - AS_ONE).max(0.0);
+            let seen_at_once = late == 0.0 && p.unseen.max(q.unseen) < BLOCKS_A_SECOND;
+            let at_once = if seen_at_once { AT_ONCE } else { 0.0 };
+            let two = cost(q) + cost(p) + another(q, p) + at_once;
             one + late < two
         })
 }
@@ -388,14 +407,11 @@ fn joined(run: Vec<&Pending>) -> Joined {
     let mut cells = by_cell(run.iter().copied());
     let sigma = cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
     let touch = net.abs() < DELTA_MIN_G.max(4.0 * sigma);
-    // When it happened: the largest move in the direction of the whole, or the largest at all of a touch.
+    // When it happened: the largest move in the direction of the whole, or the largest at all of a touch; one that was
+    // seen rather than one that was not.
     let along = |p: &Pending| {
-        p.delta.abs()
-            * if touch || p.delta * net > 0.0 {
-                1.0
-            } else {
-                0.0
-            }
+        let counts = touch || p.delta * net > 0.0;
+        p.delta.abs() / (1.0 + p.unseen) * if counts { 1.0 } else { 0.0 }
     };
     let main = (run.iter().copied()).max_by(|a, b| along(a).total_cmp(&along(b)));
     if !touch {
@@ -408,7 +424,7 @@ fn joined(run: Vec<&Pending>) -> Joined {
         opened,
         at: main.map_or(0.0, |p| p.at),
         half: main.map_or(0.0, |p| p.took / 2.0),
-        unseen: run.iter().map(|p| p.unseen).fold(0.0, f64::max),
+        unseen: main.map_or(0.0, |p| p.unseen),
     }
 }
 
