@@ -6,6 +6,8 @@
 //! item that was pressed, tilted, or put down hard: of all ways to cut the sequence into runs the most likely one is
 //! taken, given what the products of these plates weigh.
 
+mod parting;
+
 use super::item_match;
 
 /// Neighbouring plates that move within this time may be one item that stands across them, blocks (0.35 s).
@@ -142,36 +144,29 @@ pub fn is_leak(small: &Pending, big: (usize, f64, f64, f64)) -> bool {
     share < LEAK || (share < LEAK_OF_PRESS && pressed)
 }
 
+/// Minus log-density of what a plate feels of its neighbour: anything up to the most that it can.
+fn leak_cost(small: &Pending, big: &Pending) -> f64 {
+    let share = small.delta.abs() / big.delta.abs();
+    let most = if share < LEAK { LEAK } else { LEAK_OF_PRESS };
+    (2.0 * most * big.delta.abs()).max(1.0).ln()
+}
+
 /// Joins related moves to changes. `units` gives the weights of the products that stand on a cell, grams.
 pub fn join<'u>(moves: &[Pending], units: impl Fn(usize) -> &'u [f64]) -> Vec<Joined> {
-    let leaks = |p: &Pending| {
-        moves
-            .iter()
-            .any(|big| is_leak(p, (big.cell, big.at, big.took, big.delta)))
+    let felt = |p: &Pending, of: &dyn Fn(&Pending) -> bool| {
+        let big = |big: &&Pending| is_leak(p, (big.cell, big.at, big.took, big.delta));
+        moves.iter().filter(|q| of(q)).any(|q| big(&q))
     };
-    let mut kept: Vec<&Pending> = moves.iter().filter(|p| !leaks(p)).collect();
-    kept.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.cell.cmp(&b.cell)));
-    let mut out = Vec::new();
-    let mut moments: Vec<Vec<&Pending>> = Vec::new();
-    for p in kept {
-        if p.kind != Kind::Item {
-            out.push(alone(p));
-            continue;
-        }
-        // It may be what two others have in common.
-        let (same, others): (Vec<_>, Vec<_>) =
-            moments.into_iter().partition(|m| joins(m, p, &units));
-        moments = others;
-        let mut moment: Vec<&Pending> = same.concat();
-        moment.push(p);
-        moments.push(moment);
-    }
-    moments.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
-    for lane in lanes(moments) {
-        for run in cut(&lane, &units) {
-            out.push(joined(run));
-        }
-    }
+    let is_item = |p: &Pending| p.kind == Kind::Item;
+    let mut out: Vec<Joined> = (moves.iter())
+        .filter(|p| !is_item(p) && !felt(p, &|_| true))
+        .map(alone)
+        .collect();
+    let mut items: Vec<&Pending> = (moves.iter())
+        .filter(|p| is_item(p) && !felt(p, &|q| !is_item(q)))
+        .collect();
+    items.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.cell.cmp(&b.cell)));
+    out.extend(parting::part(&items, &units).into_iter().map(joined));
     out
 }
 
@@ -223,86 +218,6 @@ fn alone(p: &Pending) -> Joined {
     }
 }
 
-/// Whether a move belongs to a moment: beside one of its plates, in the same direction, and more likely a part of the
-/// same item than an item of its own. Two items that leave within a second rarely do so at the very same time; how an
-/// item's weight is shared between two plates is unknown, uniform over all of it.
-fn joins<'u>(moment: &[&Pending], p: &Pending, units: &impl Fn(usize) -> &'u [f64]) -> bool {
-    let cost = |q: &Pending| explained(units(q.cell), q.delta, q.sigma);
-    moment.iter().all(|q| q.cell != p.cell)
-        && moment.iter().any(|q| {
-            let apart = apart(q, p);
-            if q.cell.abs_diff(p.cell) != 1
-                || q.delta * p.delta <= 0.0
-                || apart > together(q, p)
-            {
-                return false;
-            }
-            let both = [units(q.cell), units(p.cell)].concat();
-            let sum = q.delta + p.delta;
-            let one = explained(&both, sum, q.sigma.hypot(p.sigma)) + sum.abs().ln();
-            let late = (apart - 0.05 * p.took.max(q.took) - AS_ONE).max(0.0);
-            let seen_at_once = late == 0.0 && p.unseen.max(q.unseen) < BLOCKS_A_SECOND;
-            let at_once = if seen_at_once { AT_ONCE } else { 0.0 };
-            let two = cost(q) + cost(p) + another(q, p) + at_once;
-            one + late < two
-        })
-}
-
-/// Moments that share a plate within a second follow each other; the rest have nothing to do with each other.
-fn lanes(moments: Vec<Vec<&Pending>>) -> Vec<Vec<Vec<&Pending>>> {
-    let mut lanes: Vec<Vec<Vec<&Pending>>> = Vec::new();
-    for moment in moments {
-        let follows = |lane: &Vec<Vec<&Pending>>| {
-            (lane.iter().flatten())
-                .any(|q| moment.iter().any(|p| p.cell == q.cell && related(p, q)))
-        };
-        let (mut same, others): (Vec<_>, Vec<_>) = lanes.into_iter().partition(follows);
-        lanes = others;
-        let mut lane: Vec<Vec<&Pending>> = same.drain(..).flatten().collect();
-        lane.push(moment);
-        lane.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
-        lanes.push(lane);
-    }
-    lanes
-}
-
-/// Cuts a lane into the most likely runs: by dynamic programming over where the last run begins.
-fn cut<'a, 'u>(
-    lane: &[Vec<&'a Pending>],
-    units: &impl Fn(usize) -> &'u [f64],
-) -> Vec<Vec<&'a Pending>> {
-    let mut best: Vec<(f64, usize)> = vec![(0.0, 0)];
-    for end in 1..=lane.len() {
-        let mut lowest = (f64::INFINITY, end - 1);
-        for start in (0..end).rev() {
-            let mut cost = best[start].0 + run_cost(&lane[start..end], units);
-            if start > 0 {
-                let (earlier, later) = (net(&lane[start - 1]), net(&lane[start]));
-                let undone = (earlier + later).abs() < UNDONE * earlier.abs()
-                    && shoved(&lane[start - 1..=start]) == 0.0;
-                cost += match (earlier * later < 0.0, later > 0.0 || !undone) {
-                    (false, _) => ANOTHER,
-                    (true, true) => BACK_AGAIN,
-                    (true, false) => AWAY_AGAIN,
-                };
-            }
-            if cost < lowest.0 {
-                lowest = (cost, start);
-            }
-        }
-        best.push(lowest);
-    }
-    let mut out = Vec::new();
-    let mut end = lane.len();
-    while end > 0 {
-        let start = best[end].1;
-        out.push(lane[start..end].iter().flatten().copied().collect());
-        end = start;
-    }
-    out.reverse();
-    out
-}
-
 /// Minus log-likelihood that consecutive moments are one change, or one touch if they sum to nothing.
 fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f64 {
     let moves = || run.iter().flatten();
@@ -344,12 +259,19 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
         } else {
             f64::INFINITY
         };
-        // The hand pressed before a product came or left, or when it had put it down.
-        let mut press = press_cost(passed, delta).min(press_cost(passed - after, delta));
-        if !touch && net(earlier) > 0.0 && earlier[0].took > SLOW {
-            press = f64::INFINITY;
-        }
-        cost += press.min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
+        // The hand pressed before a product came or left, or when it had put it down, which may be slow.
+        let slow = !touch && net(earlier) > 0.0 && earlier[0].took > SLOW;
+        let before = if slow {
+            f64::INFINITY
+        } else {
+            press_cost(passed, delta)
+        };
+        let when_down = if after > 0.0 {
+            press_cost(passed - after, delta)
+        } else {
+            f64::INFINITY
+        };
+        cost += before.min(when_down).min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
     }
     cost
 }

@@ -87,6 +87,26 @@ fn runs_of_moves() {
             &[(Kind::Item, -300.0)],
         ),
         (
+            "a press on one of two plates, then an item across both",
+            &[(0, 16.0, 40.0), (1, 20.0, -120.0), (0, 20.4, -220.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
+            "a press that could be leak of a pick beside it, but for what left next",
+            &[(0, 20.0, -300.0), (1, 21.0, 31.0), (1, 26.0, -331.0)],
+            &[(Kind::Item, -300.0), (Kind::Item, -300.0)],
+        ),
+        (
+            "an item across two plates, and another from one of them",
+            &[(0, 20.0, -180.0), (1, 20.4, -120.0), (1, 26.0, -300.0)],
+            &[(Kind::Item, -300.0), (Kind::Item, -300.0)],
+        ),
+        (
+            "three plates at once",
+            &[(0, 20.0, -100.0), (2, 20.2, -80.0), (1, 20.4, -120.0)],
+            &[(Kind::Item, -300.0)],
+        ),
+        (
             "far apart",
             &[(0, 20.0, -300.0), (2, 20.0, -100.0)],
             &[(Kind::Item, -300.0), (Kind::Item, -100.0)],
@@ -95,6 +115,35 @@ fn runs_of_moves() {
     for (name, moves, expected) in table {
         let moves: Vec<Pending> = moves.iter().map(|&(c, at, g)| sudden(c, at, g)).collect();
         assert_eq!(said(&moves, &units), *expected, "{name}");
+    }
+}
+
+#[test]
+fn what_nobody_saw_belongs_to_what_was_seen_beside_it() {
+    let units: [&[f64]; 2] = [&[300.0], &[300.0]];
+    // Grams on plate 0, seen at block 40; on plate 1, silent for so many blocks around block 60; and the changes.
+    type Case<'a> = (&'a str, f64, (f64, f64), &'a [f64]);
+    let table: &[Case<'_>] = &[
+        ("halves of one", -180.0, (-120.0, 100.0), &[-300.0]),
+        (
+            "halves, but it was seen by then",
+            -180.0,
+            (-120.0, 10.0),
+            &[-180.0, -120.0],
+        ),
+        ("one each", -300.0, (-300.0, 100.0), &[-300.0, -300.0]),
+    ];
+    for (name, seen, (grams, unseen), expected) in table {
+        let silent = Pending {
+            unseen: *unseen,
+            ..sudden(1, 60.0, *grams)
+        };
+        let joined = join(&[sudden(0, 40.0, *seen), silent], |cell| units[cell]);
+        let net = |j: &Joined| j.cells.iter().map(|c| c.1).sum::<f64>();
+        let found: Vec<f64> = joined.iter().map(net).collect();
+        assert_eq!(found, *expected, "{name}");
+        assert_eq!(joined[0].at, 40.0, "{name}");
+        assert_eq!(joined[0].unseen, 0.0, "{name}");
     }
 }
 
