@@ -375,3 +375,6 @@ impl Cell {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -395,3 +395,6 @@ fn spread(values: &[f64]) -> f64 {
     let off: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
     1.48 * movement::median(&off)
 }
+
+#[cfg(test)]
+mod tests;
