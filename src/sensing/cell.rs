@@ -50,6 +50,8 @@ pub struct Cell {
     pub quiet_since: u64,
     /// The last block in which it said something.
     pub seen: u64,
+    /// The block from which on it was known to say nothing, until it has been quiet again.
+    silent_since: Option<u64>,
     liveliness: Liveliness,
     /// What leans on it and is no product, grams.
     load: f64,
@@ -69,6 +71,13 @@ struct Liveliness {
     /// Blocks that did not, and all blocks while it was not stuck.
     changed: u32,
     all: u32,
+}
+
+impl Liveliness {
+    fn is_stuck(&self) -> bool {
+        let lively = f64::from(self.changed) > LIVELY.1 * f64::from(self.all);
+        self.same >= STUCK_BLOCKS && self.all > LIVELY.0 && lively
+    }
 }
 
 /// A thing that was put down and has not left.
@@ -114,6 +123,7 @@ impl Cell {
             opened: 0,
             quiet_since: 0,
             seen: 0,
+            silent_since: None,
             liveliness: Liveliness::default(),
             load: 0.0,
             guest: None,
@@ -127,25 +137,47 @@ impl Cell {
     /// differ; a coarse or a dead one may stay the same for ever, and is believed.
     pub fn stuck(&mut self, value: f64) -> u64 {
         let l = &mut self.liveliness;
+        let was_stuck = l.is_stuck();
         if value != l.last {
             l.last = value;
             l.same = 0;
             l.changed = l.changed.saturating_add(1);
             l.all = l.all.saturating_add(1);
-            return 0;
+            // The block in which it reads again is in part what it was stuck at.
+            return u64::from(was_stuck);
         }
         l.same = l.same.saturating_add(1);
         if l.same < STUCK_BLOCKS {
             l.all = l.all.saturating_add(1);
         }
-        let lively = l.all > LIVELY.0 && f64::from(l.changed) > LIVELY.1 * f64::from(l.all);
-        if l.same < STUCK_BLOCKS || !lively {
-            0
-        } else if l.same == STUCK_BLOCKS {
-            u64::from(STUCK_BLOCKS) + 1
-        } else {
-            1
+        match (was_stuck, l.is_stuck()) {
+            (_, false) => 0,
+            (false, true) => u64::from(STUCK_BLOCKS) + 1,
+            (true, true) => 1,
         }
+    }
+
+    /// Takes note of whether it said something in the latest block.
+    pub fn heard(&mut self, silent: bool, now: u64) {
+        if silent {
+            // Of one that never spoke nothing is awaited.
+            self.silent_since = self.silent_since.or((self.seen > 0).then_some(now));
+        } else if !self.state.is_active() {
+            // Where it opens is looked up from where it was seen last.
+            (self.seen, self.silent_since) = (now, None);
+        }
+    }
+
+    /// The block from which on it cannot vouch that nothing happened: it is active, or it says nothing. A plate that
+    /// has been silent for longer than what is kept is taken for dead: nothing waits for it any more.
+    pub fn open_since(&self, now: u64) -> Option<u64> {
+        let opened = self.state.is_active().then_some(self.opened);
+        opened.into_iter().chain(self.unheard_since(now)).min()
+    }
+
+    /// The block from which on it has been silent, up to now or up to when it opened.
+    pub fn unheard_since(&self, now: u64) -> Option<u64> {
+        (self.silent_since).filter(|&since| now - since < History::BLOCKS)
     }
 
     /// Its trace since a while before it opened, and the block that it begins at. Where it said nothing in that while,
@@ -173,15 +205,17 @@ impl Cell {
         from: u64,
         now: u64,
     ) -> Pending {
-        // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
+        // Never before the plate opened or fell silent, however far back its trace goes: until then nobody was told of
+        // anything.
         let begun = from + m.moved.0 as u64;
+        let told = self.unheard_since(now).unwrap_or(self.opened);
         let delta = match kind {
             Kind::Item => self.received(m.delta, levels, from + m.moved.1 as u64),
             Kind::Foreign | Kind::Touch => self.borne(m.delta, levels),
         };
         Pending {
             cell,
-            opened: begun.max(self.opened),
+            opened: begun.max(told.min(self.opened)),
             at: from as f64 + m.at,
             took: m.took,
             unseen: m.unseen,
@@ -341,3 +375,6 @@ impl Cell {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;
