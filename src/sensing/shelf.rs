@@ -83,6 +83,7 @@ impl ShelfSensor {
             match activity {
                 Activity::Quiet | Activity::Active => {}
                 Activity::Opened => cell.opened = now,
+                Activity::Settled if !silent && cell.may_be_stuck() => {}
                 Activity::Settled => self.take_apart(index, history, now, silent),
             }
             self.cells[index].heard(silent, now);

@@ -292,6 +292,36 @@ fn a_converter_that_sticks_invents_nothing_and_hides_nothing() {
     }
 }
 
+#[test]
+fn little_that_went_while_a_plate_was_silent_is_noticed() {
+    for grams in [10.0, 14.0, 20.0] {
+        for seed in 1..=4 {
+            let fault = Effect::Mute {
+                from: 13.5,
+                seconds: 5.0,
+            };
+            let effects = both(pick(5, 14.0, grams), &[(5, fault)]);
+            let found = changes(sense(&long(seed).with(&effects).batches(12)));
+            assert_eq!(found.len(), 1, "{grams} g, seed {seed}: {found:?}");
+            assert!((found[0].delta().grams() + grams).abs() < 3.0, "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plate_that_sticks_on_its_way_has_not_come_to_rest() {
+    let stick = Effect::Stick {
+        from: 14.06,
+        seconds: 3.0,
+    };
+    let effects = both(vec![step(5, 14.1, 0.3, -300.0)], &[(5, stick)]);
+    for seed in 1..=4 {
+        let found = changes(sense(&long(seed).with(&effects).batches(12)));
+        assert_eq!(found.len(), 1, "seed {seed}: {found:?}");
+        assert!((found[0].delta().grams() + 300.0).abs() < 3.0, "{found:?}");
+    }
+}
+
 /// Whether a change says that it may have been then.
 fn covers(change: &ShelfObservation, at: f64) -> bool {
     let error_s = change.peak_error_us as f64 * 1e-6;
