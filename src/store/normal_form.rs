@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Definition, NodeName, PlateId, ProductId, ShelfId, SoldBy};
+use super::{Definition, NodeName, Offline, PlateId, ProductId, ShelfId, SoldBy};
 use crate::units::Currency;
 
 /// Changes whenever the shape below does, so that hashes of two shapes never meet.
@@ -38,6 +38,13 @@ struct Policy {
     node_silent_s: f64,
     track_lost_s: f64,
     reach_m: f64,
+    // Left out where they say nothing, so that a definition from before them keeps its hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_shoppers_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_amount_max_minor: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +98,17 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
             layout,
             hash: _,
         } = definition;
+        let (offline, offline_shoppers_max, offline_amount_max_minor) = match &policy.offline {
+            Offline::Closed => (None, None, None),
+            Offline::Capped {
+                shoppers_max,
+                amount_max,
+            } => (
+                Some("capped"),
+                *shoppers_max,
+                amount_max.map(|amount| amount.minor),
+            ),
+        };
         NormalForm {
             format: FORMAT,
             store: Store {
@@ -105,6 +123,9 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
                 node_silent_s: policy.node_silent_s,
                 track_lost_s: policy.track_lost_s,
                 reach_m: policy.reach_m,
+                offline,
+                offline_shoppers_max,
+                offline_amount_max_minor,
             },
             gate: layout.gate.map(|gate| [gate.place.x, gate.place.y]),
             nodes: (layout.nodes.iter())
