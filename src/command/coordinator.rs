@@ -106,7 +106,9 @@ async fn serve(
         store.tell(input).await;
     }
     let console = serving::console(listener, &args.console, store.views.clone(), stop.clone());
-    println!("{payment}");
+    if let Payment::Stripe(..) = &payment {
+        println!("{payment}");
+    }
     println!(
         "{} is open: look at http://{at}, nodes connect to {broker} (Ctrl-C ends it)",
         definition.name

@@ -48,6 +48,9 @@ pub enum ApiError {
     Refused(Refusal),
     /// Stripe does not take our word: the key, the account or the request itself is wrong. A person must see to it.
     Misconfigured { why: String },
+    /// Stripe failed on the first request under this key, and says so again for as long as it remembers the key: asking
+    /// again under it leads nowhere.
+    Spent { why: String },
     /// Nobody knows whether it was done.
     Unknown {
         why: String,
@@ -166,13 +169,17 @@ fn unknown(why: String) -> ApiError {
 fn read(answer: Result<Response<Body>, ureq::Error>) -> Result<Value, ApiError> {
     let mut response = answer.map_err(|error| lost(&error))?;
     let status = response.status();
+    let replayed = response.headers().contains_key("idempotent-replayed");
     let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
     let text = body.read_to_string().map_err(|error| lost(&error))?;
     let json: Option<Value> = serde_json::from_str(&text).ok();
     match (status.is_success(), json) {
         (true, Some(object)) => Ok(object),
         (true, None) => Err(unknown("the answer is no JSON".to_owned())),
-        (false, json) => Err(classify(status, &json.unwrap_or_default()["error"])),
+        (false, json) => match classify(status, &json.unwrap_or_default()["error"]) {
+            ApiError::Unknown { why, .. } if replayed => Err(ApiError::Spent { why }),
+            error => Err(error),
+        },
     }
 }
 
@@ -254,6 +261,7 @@ mod tests {
             match classify(status, &error) {
                 ApiError::Refused(refusal) => format!("refused: {refusal}"),
                 ApiError::Misconfigured { why } => format!("misconfigured: {why}"),
+                ApiError::Spent { why } => format!("spent: {why}"),
                 ApiError::Unknown { why, at_once } => format!("unknown, {at_once}: {why}"),
             }
         };

@@ -70,6 +70,7 @@ impl From<ApiError> for Unsettled {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Unknown { why, at_once } => Unsettled::Unknown { why, at_once },
+            ApiError::Spent { why } => Unsettled::Unknown { why, at_once: true },
             ApiError::Misconfigured { why } => Unsettled::Misconfigured { why },
             ApiError::Refused(refusal) => Unsettled::Misconfigured {
                 why: refusal.to_string(),
@@ -163,6 +164,8 @@ impl Stripe {
             Err(ApiError::Refused(refusal)) if is_about_the_payer(&refusal) => {
                 declined(refusal.to_string())
             }
+            // It was looked for just now, and is not there.
+            Err(ApiError::Spent { why }) if again => declined(why),
             Err(error) => Err(error.into()),
         }
     }
@@ -221,7 +224,13 @@ impl Stripe {
             }
             Close::Release => ("/cancel", Vec::new()),
         };
-        match self.api.post(&path_of(id, action), key.as_str(), &form) {
+        let post = |key: &str| self.api.post(&path_of(id, action), key, &form);
+        let answer = match post(key.as_str()) {
+            // An intent is captured or cancelled once under whichever key, and this one is still there.
+            Err(ApiError::Spent { .. }) if again => post(&format!("{key}/2")),
+            answer => answer,
+        };
+        match answer {
             Ok(intent) => match read_closed(&intent, id, close) {
                 Some(settled) => Ok(settled),
                 None => Err(unsettled(format!("payment intent {id} is as it was"))),
@@ -264,6 +273,8 @@ impl Stripe {
         ];
         match self.api.post("/v1/refunds", key.as_str(), &form) {
             Ok(refund) => Ok(read_refund(&refund, id)),
+            // It was looked for just now, and is not there.
+            Err(ApiError::Spent { why }) if again => declined(why),
             Err(ApiError::Refused(refusal)) => declined(refusal.to_string()),
             Err(error) => Err(error.into()),
         }
