@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ureq::http::HeaderValue;
+
 /// The environment variable that may hold the key.
 pub const KEY_VARIABLE: &str = "STROLL_STRIPE_KEY";
 
@@ -77,9 +79,14 @@ impl SecretKey {
         self.0.starts_with("sk_test_") || self.0.starts_with("rk_test_")
     }
 
-    /// The value of the `Authorization` header.
-    pub(super) fn authorization(&self) -> String {
-        format!("Bearer {}", self.0)
+    /// The value of the `Authorization` header, marked so that no `Debug` of a request shows it.
+    pub(super) fn authorization(&self) -> HeaderValue {
+        let bearer = format!("Bearer {}", self.0);
+        // A key is letters, digits and `_`: every header takes it.
+        let mut value =
+            HeaderValue::from_str(&bearer).unwrap_or_else(|_| HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -109,6 +116,7 @@ mod tests {
         let key = read("sk_test_Secret123\n", 0o600).unwrap();
         assert_eq!(format!("{key:?}"), "SecretKey(test)");
         assert_eq!(key.authorization(), "Bearer sk_test_Secret123");
+        assert_eq!(format!("{:?}", key.authorization()), "Sensitive");
         assert!(!read("rk_live_Secret123", 0o400).unwrap().is_test());
         for (text, mode, said) in [
             ("sk_test_Secret123", 0o644, "may be read by others"),
