@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::decision::PaymentRequest;
 use crate::units::text_id;
 
+pub mod report;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,7 @@ pub struct Args {
 /// Serves until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let definition = Arc::new(definition_file::load(&args.store)?.0);
-    let payment = args.payment.resolve(&definition)?;
+    let payment = args.payment.resolve(definition.currency)?;
     let mut enrolled = enrolments(&args, &definition)?;
     enrolled.extend(payment.payers());
     let (switch, stop) = serving::stop_switch()?;

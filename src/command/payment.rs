@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::live_store::sandbox_beside;
 use crate::checkout::payment::PaymentGateway;
+use crate::checkout::payment::report::Entry;
 use crate::coordinator::Input;
 use crate::edge::gateway::stripe::{KEY_VARIABLE, Patience, STRIPE_URL, SecretKey, Stripe};
 use crate::edge::gateway::{Payers, Sandbox};
-use crate::store::Definition;
+use crate::units::{Currency, Timestamp};
 
 /// Questions that are asked at the same time; what comes while they all wait is queued.
 const AT_ONCE: usize = 4;
@@ -61,7 +63,7 @@ pub enum Mode {
 
 impl PaymentArgs {
     /// Reads the key and the payers, if Stripe takes payment.
-    pub fn resolve(&self, definition: &Definition) -> anyhow::Result<Payment> {
+    pub fn resolve(&self, currency: Currency) -> anyhow::Result<Payment> {
         match self.payment {
             Provider::Sandbox => {
                 if self.stripe_key_file.is_some() || self.payers.is_some() {
@@ -75,12 +77,12 @@ impl PaymentArgs {
                 let Some(payers) = &self.payers else {
                     bail!("Stripe cannot know whose card to charge: name them with --payers");
                 };
-                self.stripe(Payers::read(payers)?, definition)
+                self.stripe(Payers::read(payers)?, currency)
             }
         }
     }
 
-    fn stripe(&self, payers: Payers, definition: &Definition) -> anyhow::Result<Payment> {
+    fn stripe(&self, payers: Payers, currency: Currency) -> anyhow::Result<Payment> {
         let key = match &self.stripe_key_file {
             Some(path) => SecretKey::read(path)?,
             None => {
@@ -97,8 +99,32 @@ impl PaymentArgs {
         let mut patience = Patience::default();
         patience.answer = std::time::Duration::try_from_secs_f64(self.stripe_timeout)
             .context("--stripe-timeout is no time")?;
-        let stripe = Stripe::new(&self.stripe_url, key, patience, payers, definition.currency)?;
+        let stripe = Stripe::new(&self.stripe_url, key, patience, payers, currency)?;
         Ok(Payment::Stripe(Box::new(stripe), mode))
+    }
+}
+
+impl PaymentArgs {
+    /// The provider's own list of what was made from `from` on: Stripe's, or that of the sandbox beside the journal.
+    pub fn list(
+        &self,
+        journal: &Path,
+        currency: Currency,
+        from: Timestamp,
+    ) -> anyhow::Result<Option<Vec<Entry>>> {
+        match self.payment {
+            Provider::Stripe => match self.stripe(Payers::default(), currency)? {
+                Payment::Stripe(stripe, _) => Ok(Some(stripe.list(from)?)),
+                Payment::Sandbox => Ok(None),
+            },
+            Provider::Sandbox => {
+                let path = sandbox_beside(journal);
+                match path.exists() {
+                    true => Ok(Some(Sandbox::open(&path)?.list()?)),
+                    false => Ok(None),
+                }
+            }
+        }
     }
 }
 

@@ -434,6 +434,8 @@ fn a_store_is_paid_through_it_whatever_is_killed_and_shows_its_key_to_nobody() {
         "a key stands for one intent"
     );
 
+    report(&fake, &day, &more);
+
     let secret = KEY.trim_start_matches("sk_test_");
     assert!(said.contains(" TRACE "), "the logs are those of a trace");
     for (what, text) in [("a log", said.as_bytes()), ("a line", printed.as_bytes())] {
@@ -452,6 +454,82 @@ fn a_store_is_paid_through_it_whatever_is_killed_and_shows_its_key_to_nobody() {
             .any(|window| window == secret.as_bytes());
         assert_eq!(has, path.ends_with("stripe.key"), "{}", path.display());
     }
+}
+
+/// The day-end report says that all is well, until it is not.
+fn report(fake: &FakeStripe, day: &Day, more: &[&str]) {
+    let journal = day.path("journal.sqlite");
+    let report = |date: &str, more: &[&str]| {
+        let args = ["journal", "report", arg(&journal), "--day", date];
+        let output = stroll(&[&args, more].concat());
+        let said = text(&output.stderr);
+        assert_eq!(said, "", "{date}");
+        (output.status.code(), text(&output.stdout).to_owned())
+    };
+    let definition = corner::definition(&day.toml);
+    let decisions = Journal::open(&journal, &definition)
+        .unwrap()
+        .decisions()
+        .unwrap();
+    let first = decisions
+        .iter()
+        .find_map(|recorded| recorded.decision.at())
+        .unwrap();
+    let zoned = |at: jiff::Timestamp| at.to_zoned(jiff::tz::TimeZone::system());
+    let date = |at: jiff::Timestamp| zoned(at).date().to_string();
+    let then = date(jiff::Timestamp::from_microsecond(first.0).unwrap());
+    let now = date(jiff::Timestamp::now());
+
+    let (code, said) = report(&then, more);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.ends_with("The provider's list says the same.\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("  holds                      8       24.00 EUR\n"),
+        "{said}"
+    );
+    assert!(said.contains("  owed "), "{said}");
+    let (code, said) = report(&then, &["--offline", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (code, &json["payments"]["holds"]["count"]),
+        (Some(0), &8.into())
+    );
+    let taken: i64 = taken(fake).iter().map(|(_, minor)| minor).sum();
+    assert_eq!(json["payments"]["captured"]["minor"], taken);
+    // A journal that its sandbox does not lie beside is held against nothing.
+    let (code, said) = report(&then, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.ends_with("Not held against the provider's list.\n"),
+        "{said}"
+    );
+
+    // Somebody gives money back in the dashboard, and another coordinator takes some in the store's name.
+    let ledger = fake.ledger();
+    let captured = ledger.iter().find(|line| line.contains(" succeeded "));
+    let key = captured.unwrap().split(' ').next().unwrap();
+    let mut asking = Asking::new(stripe(fake, &payers(fake)));
+    asking.ids.insert("it".to_owned(), fake.intent_of(key));
+    assert_eq!(asking.ask("x refund it 50", false), "done");
+    assert_eq!(
+        asking.ask("corner/s-other/authorise authorise ann 300", false),
+        "done"
+    );
+    let (code, said) = report(&then, more);
+    assert_eq!(code, Some(1), "{said}");
+    let difference = format!(
+        "The provider's list differs:\n  {key}: refunded 0.00 EUR by the journal, 0.50 EUR by the provider\n"
+    );
+    assert!(said.ends_with(&difference), "{said}");
+    let (code, said) = report(&now, more);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("corner/s-other/authorise: the provider has pi_"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Payments, one line a step.
 
+mod reports;
+
 use super::*;
 use crate::checkout::decision::PaymentRequest;
 use crate::units::Money;

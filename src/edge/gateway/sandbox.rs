@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::checkout::decision::PaymentRequest;
+use crate::checkout::payment::report;
 use crate::checkout::payment::{
     GatewayUnavailable, IdempotencyKey, PaymentGateway, PaymentOutcome, RetryAfter,
 };
 use crate::edge::sqlite::{DatabaseError, Format, Readers};
-use crate::units::{Currency, Money};
+use crate::units::{Currency, Money, Timestamp};
 
 /// Version 1 of the sandbox's file; `Stpy`.
 const FORMAT: Format = Format {
@@ -134,6 +135,28 @@ impl Sandbox {
     /// Sets what goes wrong from now on.
     pub fn set_faults(&self, faults: SandboxFaults) {
         self.lock().faults = faults;
+    }
+
+    /// The ledger as a day-end report reads it. The sandbox keeps no times: everything is of no day.
+    pub fn list(&self) -> Result<Vec<report::Entry>, DatabaseError> {
+        let entry = |entry: Entry| {
+            let id = &entry.authorisation;
+            let key = (id.strip_prefix("auth-")).or_else(|| id.strip_prefix("charge-"));
+            report::Entry {
+                key: key.map(IdempotencyKey::from),
+                at: Timestamp::MIN,
+                amount: entry.held,
+                captured_minor: entry.captured.minor,
+                refunded_minor: entry.refunded.minor,
+                stands: match entry.state {
+                    EntryState::Held => report::Stands::Held,
+                    EntryState::Captured => report::Stands::Captured,
+                    EntryState::Voided => report::Stands::Released,
+                },
+                id: Some(entry.authorisation),
+            }
+        };
+        Ok(self.ledger()?.into_iter().map(entry).collect())
     }
 
     /// The faults that are left.

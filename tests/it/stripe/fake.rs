@@ -205,6 +205,18 @@ impl FakeStripe {
         self.proxy.memory()
     }
 
+    /// The intent that bears a key of ours.
+    pub fn intent_of(&self, key: &str) -> String {
+        let (_, answer) = self
+            .proxy
+            .send("GET", "/v1/payment_intents?limit=1000", None);
+        let intents = answer["data"].as_array().expect("a list").clone();
+        let ours = intents
+            .iter()
+            .find(|intent| intent["metadata"]["stroll_key"] == key);
+        ours.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
     /// The next requests of that kind go wrong like this.
     pub fn fail(&self, faults: impl IntoIterator<Item = (Call, Fault)>) {
         self.memory().faults.extend(faults);
@@ -383,6 +395,10 @@ impl Proxy {
         };
         let (status, mut json) = self.send("GET", &format!("{}{list}", request.path), None);
         if let Some(Value::Array(objects)) = json.get_mut("data") {
+            // What a capture leaves of a hold is no refund at Stripe.
+            objects.retain(|object| {
+                object["object"] != "refund" || object["metadata"]["stroll_key"].is_string()
+            });
             objects.retain(|object| {
                 filtered.is_none() || object["customer"].as_str() == filtered.as_deref()
             });

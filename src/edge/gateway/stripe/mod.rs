@@ -8,6 +8,7 @@
 mod amount;
 mod api;
 mod key;
+mod list;
 
 use std::sync::Arc;
 use std::thread;
@@ -51,6 +52,8 @@ pub struct Stripe {
 pub enum StripeError {
     #[error("{why}, so that a store in {} cannot be paid through it", currency.as_str())]
     Currency { currency: Currency, why: String },
+    #[error("Stripe's list cannot be had: {why}")]
+    List { why: String },
     #[error("the key would go to {url} unencrypted: write https://")]
     Unencrypted { url: String },
 }
