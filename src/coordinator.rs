@@ -260,12 +260,7 @@ impl Coordinator {
             Input::Payer {
                 device,
                 second_charge,
-            } => {
-                match second_charge {
-                    true => self.second_charge.insert(device),
-                    false => self.second_charge.remove(&device),
-                };
-            }
+            } => self.know_payer(device, second_charge),
             Input::Refund {
                 session,
                 by,
@@ -278,15 +273,7 @@ impl Coordinator {
                 items,
             } => {
                 if let Some(items) = self.admissible(&review, session.as_ref(), items) {
-                    let closed = Decision::ReviewClosed {
-                        review,
-                        at: self.state.frontier,
-                        by,
-                        session,
-                        items,
-                    };
-                    self.decide(closed, out);
-                    self.advance(out);
+                    self.close(review, by, session, items, out);
                 }
             }
             Input::Tick => self.look_for_silence(now, out),
@@ -344,6 +331,33 @@ impl Coordinator {
             &stamp.outbox,
             self.intake.contiguous(&stamp.node, &stamp.outbox),
         ));
+    }
+
+    /// Closes a review by somebody's verdict.
+    fn close(
+        &mut self,
+        review: ReviewId,
+        by: String,
+        session: Option<SessionId>,
+        items: Vec<Item>,
+        out: &mut Vec<Output>,
+    ) {
+        let closed = Decision::ReviewClosed {
+            review,
+            at: self.state.frontier,
+            by,
+            session,
+            items,
+        };
+        self.decide(closed, out);
+        self.advance(out);
+    }
+
+    fn know_payer(&mut self, device: DeviceId, second_charge: bool) {
+        match second_charge {
+            true => self.second_charge.insert(device),
+            false => self.second_charge.remove(&device),
+        };
     }
 
     /// The items of a verdict, as the catalogue spells them. None if the verdict can't be followed: the review stays

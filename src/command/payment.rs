@@ -96,9 +96,11 @@ impl PaymentArgs {
             true => Mode::Test,
             false => Mode::Live,
         };
-        let mut patience = Patience::default();
-        patience.answer = std::time::Duration::try_from_secs_f64(self.stripe_timeout)
-            .context("--stripe-timeout is no time")?;
+        let patience = Patience {
+            answer: std::time::Duration::try_from_secs_f64(self.stripe_timeout)
+                .context("--stripe-timeout is no time")?,
+            ..Patience::default()
+        };
         let stripe = Stripe::new(&self.stripe_url, key, patience, payers, currency)?;
         Ok(Payment::Stripe(Box::new(stripe), mode))
     }

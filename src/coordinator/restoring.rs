@@ -83,23 +83,13 @@ impl Coordinator {
                 }
             }
             Decision::PaymentDecided { session, .. } => {
-                let refused = |s: &&Session| {
-                    matches!(s.payment, PaymentState::Refused { .. }) && !s.unsecured
-                };
-                if let Some(session) = self.state.sessions.get(session).filter(refused) {
-                    let came = (session.entered_at, session.id.clone());
-                    self.restored.admitted.remove(&came);
-                    self.unbound.remove(&session.id);
-                }
+                let refused =
+                    |s: &Session| matches!(s.payment, PaymentState::Refused { .. }) && !s.unsecured;
+                self.sent_away(session, refused);
             }
             // Whoever leaves without a track was refused after all.
             Decision::SessionExited { session, .. } => {
-                let session = self.state.sessions.get(session);
-                if let Some(session) = session.filter(|s| s.track.is_none()) {
-                    let came = (session.entered_at, session.id.clone());
-                    self.restored.admitted.remove(&came);
-                    self.unbound.remove(&session.id);
-                }
+                self.sent_away(session, |s| s.track.is_none());
             }
             Decision::EntryRefused { .. }
             | Decision::AdmittedUnsecured { .. }
@@ -115,6 +105,16 @@ impl Coordinator {
             | Decision::NodeBack { .. }
             | Decision::Gap { .. }
             | Decision::FrontierAdvanced { .. } => {}
+        }
+    }
+
+    /// Forgets that a session waits for its shopper to pass the gate, if it is one of those.
+    fn sent_away(&mut self, session: &SessionId, is_one: impl FnOnce(&Session) -> bool) {
+        let session = self.state.sessions.get(session);
+        if let Some(session) = session.filter(|session| is_one(session)) {
+            let came = (session.entered_at, session.id.clone());
+            self.restored.admitted.remove(&came);
+            self.unbound.remove(&session.id);
         }
     }
 

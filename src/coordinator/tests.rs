@@ -124,23 +124,6 @@ fn carts() {
              = ann closed: cola*1, 1.50 eur captured",
             ),
             (
-                "what costs more than the hold is owed",
-                "1 see ann 1.1.3 8
-             2 take 1.1.3 100
-             4 take 1.1.3 100
-             6 take 1.1.3 100
-             30 mark
-             = ann closed: tea*3, 12.00 eur owed, 2.00 eur left",
-            ),
-            (
-                "a capture that is refused is owed",
-                "gateway declines capture
-             1 see ann 1.1.1
-             1.5 take 1.1.1 500
-             30 mark
-             = ann closed: cola*1, 1.50 eur owed, 1.50 eur left",
-            ),
-            (
                 "a hold that the gateway does not release lapses",
                 "gateway declines void
              1 see ann 1.1.1

@@ -42,6 +42,22 @@ pub enum Offline {
 }
 
 impl Offline {
+    /// How many may be inside without a hold, if that is capped.
+    pub fn shoppers_max(&self) -> Option<u32> {
+        match self {
+            Offline::Closed => None,
+            Offline::Capped { shoppers_max, .. } => *shoppers_max,
+        }
+    }
+
+    /// How much may be inside without a hold, if that is capped.
+    pub fn amount_max(&self) -> Option<Money> {
+        match self {
+            Offline::Closed => None,
+            Offline::Capped { amount_max, .. } => *amount_max,
+        }
+    }
+
     /// Whether it is the policy that nothing needs to say.
     pub fn is_closed(&self) -> bool {
         match self {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Definition, NodeName, Offline, PlateId, ProductId, ShelfId, SoldBy};
+use super::{Definition, NodeName, PlateId, ProductId, ShelfId, SoldBy};
 use crate::units::Currency;
 
 /// Changes whenever the shape below does, so that hashes of two shapes never meet.
@@ -98,17 +98,6 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
             layout,
             hash: _,
         } = definition;
-        let (offline, offline_shoppers_max, offline_amount_max_minor) = match &policy.offline {
-            Offline::Closed => (None, None, None),
-            Offline::Capped {
-                shoppers_max,
-                amount_max,
-            } => (
-                Some("capped"),
-                *shoppers_max,
-                amount_max.map(|amount| amount.minor),
-            ),
-        };
         NormalForm {
             format: FORMAT,
             store: Store {
@@ -123,9 +112,9 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
                 node_silent_s: policy.node_silent_s,
                 track_lost_s: policy.track_lost_s,
                 reach_m: policy.reach_m,
-                offline,
-                offline_shoppers_max,
-                offline_amount_max_minor,
+                offline: (!policy.offline.is_closed()).then_some("capped"),
+                offline_shoppers_max: policy.offline.shoppers_max(),
+                offline_amount_max_minor: policy.offline.amount_max().map(|max| max.minor),
             },
             gate: layout.gate.map(|gate| [gate.place.x, gate.place.y]),
             nodes: (layout.nodes.iter())

@@ -193,31 +193,12 @@ impl PaymentState {
                 same_authorisation(&hold.id, authorisation)?;
                 Ok(Held::Hold(hold.clone()))
             }
-            (PaymentState::Refused { reason }, PaymentRequest::Charge { amount, .. }) => {
-                some(*amount)?;
-                Ok(Held::Refused {
-                    reason: reason.clone(),
-                })
-            }
             (
-                PaymentState::Lapsed {
-                    amount: unpaid,
-                    reason,
-                },
+                PaymentState::Refused { .. }
+                | PaymentState::Lapsed { .. }
+                | PaymentState::Captured(_),
                 PaymentRequest::Charge { amount, .. },
-            ) => {
-                // It may be more: what the hold would not have covered is in it.
-                some(*amount)?;
-                Ok(Held::Lapsed {
-                    amount: *unpaid,
-                    reason: reason.clone(),
-                })
-            }
-            (PaymentState::Captured(captured), PaymentRequest::Charge { amount, .. }) => {
-                some(*amount)?;
-                captured.may_be_charged_again()?;
-                Ok(Held::Captured(captured.clone()))
-            }
+            ) => self.admit_charge(*amount),
             (
                 PaymentState::Captured(captured),
                 PaymentRequest::Refund {
@@ -248,6 +229,25 @@ impl PaymentState {
                 | PaymentRequest::Charge { .. }
                 | PaymentRequest::Refund { .. },
             ) => Err(self.expects()),
+        }
+    }
+
+    /// A charge in place of a hold that is not there, or for what it did not cover. It may be more than was to be captured:
+    /// what the hold would not have covered is in it.
+    fn admit_charge(&self, amount: Money) -> Result<Held, String> {
+        some(amount)?;
+        match self.clone() {
+            PaymentState::Refused { reason } => Ok(Held::Refused { reason }),
+            PaymentState::Lapsed { amount, reason } => Ok(Held::Lapsed { amount, reason }),
+            PaymentState::Captured(captured) => {
+                captured.may_be_charged_again()?;
+                Ok(Held::Captured(captured))
+            }
+            PaymentState::None
+            | PaymentState::Asked { .. }
+            | PaymentState::Authorised(_)
+            | PaymentState::Voided
+            | PaymentState::Owed { .. } => Err(self.expects()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::store::{self, GATED};
+use super::store::{self, GATED, GATELESS};
 use super::{hold, hold_in};
 use crate::store::{Definition, Offline};
 use crate::units::Money;
@@ -143,6 +143,32 @@ fn what_the_hold_does_not_cover() {
              = ann asked: authorise 1000, void
              = ann closed: 0.00 eur voided",
                 ),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn without_a_gate() {
+    hold(
+        GATELESS,
+        &[
+            (
+                "what costs more than the hold is owed",
+                "1 see ann 1.1.3 8
+             2 take 1.1.3 100
+             4 take 1.1.3 100
+             6 take 1.1.3 100
+             30 mark
+             = ann closed: tea*3, 12.00 eur owed, 2.00 eur left",
+            ),
+            (
+                "a capture that is refused is owed",
+                "gateway declines capture
+             1 see ann 1.1.1
+             1.5 take 1.1.1 500
+             30 mark
+             = ann closed: cola*1, 1.50 eur owed, 1.50 eur left",
             ),
         ],
     );
@@ -382,8 +408,7 @@ fn a_provider_that_is_away_lets_some_in() {
             ),
             (
                 "the same over crashes",
-                format!(
-                    "gateway away
+                "gateway away
              1 code phone
              1 mark
              crash
@@ -402,8 +427,7 @@ fn a_provider_that_is_away_lets_some_in() {
              crash
              gateway answers
              = ann closed: tea*1, 4.00 eur captured
-             = gate opened 1 times"
-                ),
+             = gate opened 1 times".to_owned(),
             ),
         ],
     );

@@ -1,6 +1,8 @@
 //! Stripe's stand-in: `localstripe` on a free loopback port, behind a proxy that adds what it lacks (idempotency keys,
 //! the amount that was captured, filters of lists) and what goes wrong.
 
+mod request;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +15,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+
+pub use request::Call;
+use request::{Request, pairs};
 
 /// The secret key that the tests use: it must be found nowhere.
 pub const KEY: &str = "sk_test_NobodyMaySeeThis";
@@ -27,16 +32,6 @@ type(store).dump_to_disk = lambda self: None
 from localstripe.server import app
 web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]), print=None)
 ";
-
-/// What a request is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Call {
-    Create,
-    Capture,
-    Cancel,
-    Refund,
-    LookUp,
-}
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -420,52 +415,6 @@ impl Proxy {
             };
         }
     }
-}
-
-/// A request as it came.
-struct Request {
-    call: Call,
-    path: String,
-    query: Vec<(String, String)>,
-    body: String,
-    key: Option<String>,
-}
-
-impl Request {
-    fn intent(&self) -> String {
-        format!("/v1/payment_intents/{}", self.intent_id())
-    }
-
-    fn intent_id(&self) -> String {
-        self.path.split('/').nth(3).unwrap_or_default().to_owned()
-    }
-
-    fn form(&self) -> Vec<(String, String)> {
-        pairs(&self.body)
-    }
-}
-
-/// What `a=b&c=d` says.
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| {
-        let mut bytes = Vec::new();
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            bytes.push(match byte {
-                b'+' => b' ',
-                b'%' => {
-                    let hex: String = rest.by_ref().take(2).map(char::from).collect();
-                    u8::from_str_radix(&hex, 16).expect("two hex digits")
-                }
-                other => other,
-            });
-        }
-        String::from_utf8(bytes).expect("UTF-8")
-    };
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(name, value)| (decoded(name), decoded(value)))
-        .collect()
 }
 
 async fn through(

@@ -178,7 +178,10 @@ fn read(answer: Result<Response<Body>, ureq::Error>) -> Result<Value, ApiError> 
         (true, None) => Err(unknown("the answer is no JSON".to_owned())),
         (false, json) => match classify(status, &json.unwrap_or_default()["error"]) {
             ApiError::Unknown { why, .. } if replayed => Err(ApiError::Spent { why }),
-            error => Err(error),
+            error @ (ApiError::Refused(_)
+            | ApiError::Misconfigured { .. }
+            | ApiError::Spent { .. }
+            | ApiError::Unknown { .. }) => Err(error),
         },
     }
 }
