@@ -328,6 +328,9 @@ pub struct Reached {
     pub log_milli: i64,
     /// The same for each changed plate by itself, in their order.
     pub by_plate_milli: Vec<i64>,
+    /// The same of the moments at which weight came to what stood there in between, and left it, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood_milli: Option<(i64, i64)>,
     /// The middle of the time that a hand was near; or, of a body whose hands are never seen, when it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub middle: Option<Timestamp>,
@@ -356,7 +359,8 @@ pub enum AttributionVerdict {
 pub struct Hypothesis {
     /// `None`: nobody we know.
     pub session: Option<SessionId>,
-    /// Taken by the session if `kind` was a take, put back if it was a put; empty: something that is no product of ours.
+    /// Taken by the session, or put back, as [`ChangeKind::is_take`] says; empty: something that is no product of ours,
+    /// or nothing.
     pub items: Vec<Item>,
     /// What others took or put back in the same change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -384,4 +388,34 @@ impl Hypothesis {
 pub struct Share {
     pub session: Option<SessionId>,
     pub items: Vec<Item>,
+    /// It went the other way than the first share: put back while the other took, or taken while the other put back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub against: bool,
+}
+
+/// What somebody moved in a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Movement<'a> {
+    pub session: Option<&'a SessionId>,
+    pub items: &'a [Item],
+    /// Off the shelf; otherwise onto it.
+    pub is_take: bool,
+}
+
+impl Attributed {
+    /// Who moved what, and which way, if it was so.
+    pub fn movements<'a>(&self, what: &'a Hypothesis) -> impl Iterator<Item = Movement<'a>> {
+        let is_take = self.kind.is_take(self.delta_mg);
+        let first = Movement {
+            session: what.session.as_ref(),
+            items: &what.items,
+            is_take,
+        };
+        let others = what.also.iter().map(move |share| Movement {
+            session: share.session.as_ref(),
+            items: &share.items,
+            is_take: is_take != share.against,
+        });
+        std::iter::once(first).chain(others)
+    }
 }

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use super::deciding::near;
 use super::{Coordinator, Output};
-use crate::checkout::decision::{Decision, ReviewId};
+use crate::checkout::decision::{Decision, Movement, ReviewId};
 use crate::checkout::receipt::ReceiptLine;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
-use crate::observation::{ChangeKind, Item, Observation};
+use crate::observation::{Item, Observation};
 use crate::units::{Money, Timestamp};
 
 impl Coordinator {
@@ -124,10 +124,12 @@ impl Coordinator {
         // Of what each shopper may have put back, the dearest; of equal prices, the likeliest, which comes first.
         let mut dropped: BTreeMap<SessionId, (i64, Vec<Item>)> = BTreeMap::new();
         // A cart that was determined holds only what is sure already.
-        if open.change.kind == ChangeKind::Put && !self.inferring.doubts(&stamp) {
+        if !self.inferring.doubts(&stamp) {
             for (rank, hypothesis) in open.change.hypotheses.iter().enumerate() {
                 let plausible = rank == 0 || f64::from(hypothesis.probability_ppm) >= doubt * 1e6;
-                for (session, items) in hypothesis.shares().filter(|_| plausible) {
+                let put = |m: &Movement<'_>| plausible && !m.is_take;
+                for Movement { session, items, .. } in open.change.movements(hypothesis).filter(put)
+                {
                     // What is settled is final: its hypothesis was too faint to keep the cart waiting.
                     let open = |id: &&SessionId| {
                         self.state.sessions.get(*id).is_some_and(Session::is_open)

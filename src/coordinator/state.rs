@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
-    Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine,
+    Attributed, AttributionVerdict, Decision, Hypothesis, Movement, ReviewId, SureLine,
 };
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
-use crate::observation::{ChangeKind, Item, Stamp, TrackId};
+use crate::observation::{Item, Stamp, TrackId};
 use crate::store::{Catalogue, Definition, NodeName};
 use crate::units::{Milligrams, Timestamp};
 
@@ -242,9 +242,9 @@ impl State {
                     reason: reason.clone(),
                 };
                 self.reviews.insert(review.clone(), open);
-                for (session, items) in involved(attributed) {
+                for (session, may_be) in involved(attributed) {
                     self.with(session, |s| {
-                        s.cart.reviews.insert(review.clone(), items.to_vec());
+                        s.cart.reviews.insert(review.clone(), may_be.items.to_vec());
                     });
                 }
             }
@@ -360,7 +360,12 @@ impl State {
     fn move_items(&mut self, change: &Attributed, what: &Hypothesis, undo: bool) {
         let several = !what.also.is_empty();
         let catalogue = &self.definition.catalogue;
-        for (session, items) in what.shares() {
+        for Movement {
+            session,
+            items,
+            is_take,
+        } in change.movements(what)
+        {
             let open = session.and_then(|id| self.sessions.get_mut(id));
             let Some(session) = open.filter(|s| s.is_open()) else {
                 continue;
@@ -371,18 +376,10 @@ impl State {
                 false => change.delta_mg,
             };
             let cart = &mut session.cart;
-            match (change.kind, undo) {
-                (ChangeKind::Take, false) | (ChangeKind::Put, true) => {
-                    cart.take(items, mass, catalogue)
-                }
-                (ChangeKind::Take, true) => cart.undo_take(items, mass, catalogue),
-                (ChangeKind::Put, false) => cart.put_back(items, mass, catalogue),
-                (ChangeKind::Unsure, undo) if (change.delta_mg.0 < 0) != undo => {
-                    cart.take(items, mass, catalogue);
-                }
-                (ChangeKind::Unsure, true) => cart.undo_take(items, mass, catalogue),
-                (ChangeKind::Unsure, false) => cart.put_back(items, mass, catalogue),
-                (ChangeKind::Touch | ChangeKind::Foreign, _) => {}
+            match (is_take, undo) {
+                (true, false) | (false, true) => cart.take(items, mass, catalogue),
+                (true, true) => cart.undo_take(items, mass, catalogue),
+                (false, false) => cart.put_back(items, mass, catalogue),
             }
         }
     }
@@ -392,11 +389,11 @@ impl State {
             return;
         };
         for (doubted, may_be) in involved(&open.change) {
-            let uncharged = open.change.kind == ChangeKind::Take && session != Some(doubted);
+            let uncharged = may_be.is_take && session != Some(doubted);
             self.with(doubted, |s| {
                 s.cart.reviews.remove(review);
                 if uncharged {
-                    s.uncharged.extend(may_be.iter().cloned());
+                    s.uncharged.extend(may_be.items.iter().cloned());
                 }
             });
         }
@@ -413,13 +410,13 @@ impl State {
     }
 }
 
-/// Whom a change keeps waiting, and what they may have taken: of each session the likeliest.
-fn involved(change: &Attributed) -> impl Iterator<Item = (&SessionId, &[Item])> {
+/// Whom a change keeps waiting, and what they may have moved: of each session the likeliest.
+fn involved(change: &Attributed) -> impl Iterator<Item = (&SessionId, Movement<'_>)> {
     let mut seen = BTreeSet::new();
     (change.hypotheses.iter().enumerate())
         .filter(|(index, h)| *index == 0 || h.probability_ppm >= INVOLVED_PPM)
-        .flat_map(|(_, h)| h.shares())
-        .filter_map(|(session, items)| Some((session?, items)))
+        .flat_map(|(_, h)| change.movements(h))
+        .filter_map(|movement| Some((movement.session?, movement)))
         .filter(move |(session, _)| seen.insert(*session))
 }
 

@@ -29,6 +29,8 @@ const ANOTHER: f64 = 3.0;
 const BACK_AGAIN: f64 = 6.0;
 /// Hands press far more often than somebody puts an item down that another takes at once.
 const AWAY_AGAIN: f64 = 10.0;
+/// A level on which plates stand for less than this is none, blocks (0.08 s).
+const STOOD_BLOCKS_MIN: f64 = 1.5;
 /// What undoes a move leaves less than this share of it.
 const UNDONE: f64 = 0.3;
 /// And how rare that they do so at the same time.
@@ -90,6 +92,18 @@ pub struct Joined {
     /// Half of the time in which it happened, blocks.
     pub half: f64,
     pub unseen: f64,
+    /// What stood there in between, if that may have been a product.
+    pub stood: Option<Standing>,
+}
+
+/// A level on which plates stood between two moves of a change.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The moves to it and from it, blocks.
+    pub from: f64,
+    pub until: f64,
+    /// Cell, grams from the level before the change, sigma.
+    pub cells: Vec<(usize, f64, f64)>,
 }
 
 /// Whether two moves have to be looked at together.
@@ -157,7 +171,8 @@ pub fn join<'u>(moves: &[Pending], units: impl Fn(usize) -> &'u [f64]) -> Vec<Jo
     moments.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
     for lane in lanes(moments) {
         for run in cut(&lane, &units) {
-            out.push(joined(run));
+            let stood = stood(&run, &units);
+            out.push(joined(run.concat(), stood));
         }
     }
     out
@@ -203,6 +218,7 @@ fn alone(p: &Pending) -> Joined {
         at: p.at,
         half: p.took / 2.0,
         unseen: p.unseen,
+        stood: None,
     }
 }
 
@@ -251,7 +267,7 @@ fn lanes(moments: Vec<Vec<&Pending>>) -> Vec<Vec<Vec<&Pending>>> {
 fn cut<'a, 'u>(
     lane: &[Vec<&'a Pending>],
     units: &impl Fn(usize) -> &'u [f64],
-) -> Vec<Vec<&'a Pending>> {
+) -> Vec<Vec<Vec<&'a Pending>>> {
     let mut best: Vec<(f64, usize)> = vec![(0.0, 0)];
     for end in 1..=lane.len() {
         let mut lowest = (f64::INFINITY, end - 1);
@@ -277,7 +293,7 @@ fn cut<'a, 'u>(
     let mut end = lane.len();
     while end > 0 {
         let start = best[end].1;
-        out.push(lane[start..end].iter().flatten().copied().collect());
+        out.push(lane[start..end].to_vec());
         end = start;
     }
     out.reverse();
@@ -383,7 +399,46 @@ fn explained(units: &[f64], delta: f64, sigma: f64) -> f64 {
         .fold(UNEXPLAINED, f64::min)
 }
 
-fn joined(run: Vec<&Pending>) -> Joined {
+/// The level of a run of moments on which its plates came nearest to standing with a product more, or less, than
+/// before: the one that what came and what left explain best.
+fn stood<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> Option<Standing> {
+    let weights: Vec<f64> = (run.iter().flatten())
+        .flat_map(|p| units(p.cell).iter().copied())
+        .collect();
+    let cost = |moments: &[Vec<&Pending>]| {
+        let sigma = moments
+            .iter()
+            .flatten()
+            .map(|p| p.sigma)
+            .fold(0.0, f64::max);
+        explained(&weights, net(&moments.concat()), sigma)
+    };
+    let levels = (1..run.len()).filter_map(|i| {
+        let (earlier, later) = run.split_at(i);
+        let (last, next) = (earlier[i - 1][0], later[0][0]);
+        let both = cost(earlier) + cost(later);
+        let opposed = net(&earlier.concat()) * net(&later.concat()) < 0.0;
+        let stays = next.at - last.at - 0.6 * (last.took + next.took) >= STOOD_BLOCKS_MIN;
+        let found = opposed && stays && both < 2.0 * UNEXPLAINED;
+        found.then(|| {
+            let cells = by_cell(earlier.iter().flatten().copied());
+            let standing = Standing {
+                from: last.at,
+                until: next.at,
+                cells: cells
+                    .into_iter()
+                    .filter(|c| c.1.abs() >= DELTA_MIN_G)
+                    .collect(),
+            };
+            (both, standing)
+        })
+    });
+    let best = levels.min_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|(_, standing)| standing)
+        .filter(|s| !s.cells.is_empty())
+}
+
+fn joined(run: Vec<&Pending>, stood: Option<Standing>) -> Joined {
     let net: f64 = run.iter().map(|p| p.delta).sum();
     let mut cells = by_cell(run.iter().copied());
     let sigma = cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
@@ -409,6 +464,7 @@ fn joined(run: Vec<&Pending>) -> Joined {
         at: main.map_or(0.0, |p| p.at),
         half: main.map_or(0.0, |p| p.took / 2.0),
         unseen: run.iter().map(|p| p.unseen).fold(0.0, f64::max),
+        stood,
     }
 }
 

@@ -138,6 +138,7 @@ pub fn take_apart(joined: Joined, cells: &[Cell], history: &History) -> Vec<Join
                 .collect(),
             at: begin + (first + last) / 2.0,
             half: (last - first) / 2.0,
+            stood: None,
             ..joined.clone()
         }
     };

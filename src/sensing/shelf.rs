@@ -6,7 +6,7 @@ use super::history::{History, Trace};
 use super::load_cell::{Activity, SETTLED_BLOCKS};
 use super::movement::{self, Move, Movement, Rest};
 use super::one_by_one;
-use crate::observation::{ChangeKind, OpenInterval, PlateChange};
+use crate::observation::{ChangeKind, OpenInterval, PlateChange, Stood};
 use crate::store::ShelfId;
 use crate::units::{Milligrams, Timestamp};
 
@@ -34,6 +34,8 @@ pub struct Change {
     pub end: Timestamp,
     pub kind: ChangeKind,
     pub plates: Vec<PlateChange>,
+    /// What stood there in between, if that may have been a product.
+    pub stood: Option<Stood>,
 }
 
 /// A step that went out: cell, position, blocks that it took, grams.
@@ -286,12 +288,26 @@ impl ShelfSensor {
                 Kind::Item => ChangeKind::Put,
             },
             plates: (joined.cells.iter())
-                .map(|&(cell, delta, sigma)| PlateChange {
-                    plate: self.cells[cell].place.plate,
-                    delta_mg: Milligrams::from_grams(if touch { 0.0 } else { delta }),
-                    sigma_mg: Milligrams::from_grams(if touch { 1.0 } else { sigma.max(0.2) }),
+                .map(|&(cell, delta, sigma)| match touch {
+                    true => self.plate_change((cell, 0.0, 1.0)),
+                    false => self.plate_change((cell, delta, sigma)),
                 })
                 .collect(),
+            stood: joined.stood.as_ref().map(|stood| Stood {
+                from: history.moment(stood.from).max(start),
+                until: history.moment(stood.until).max(start),
+                plates: (stood.cells.iter())
+                    .map(|&c| self.plate_change(c))
+                    .collect(),
+            }),
+        }
+    }
+
+    fn plate_change(&self, (cell, delta, sigma): (usize, f64, f64)) -> PlateChange {
+        PlateChange {
+            plate: self.cells[cell].place.plate,
+            delta_mg: Milligrams::from_grams(delta),
+            sigma_mg: Milligrams::from_grams(sigma.max(0.2)),
         }
     }
 }

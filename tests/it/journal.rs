@@ -113,6 +113,7 @@ fn observations() -> Vec<Stamped> {
         start: at(10),
         peak: at(11),
         peak_error_us: 0,
+        stood: None,
         end: at(12),
         kind: ChangeKind::Take,
         plates: vec![PlateChange {

@@ -87,6 +87,7 @@ fn change(at_s: f64, plates: &[(u16, f64)]) -> Arc<ShelfObservation> {
         start: at,
         peak: at,
         peak_error_us: 0,
+        stood: None,
         end: at,
         kind: if grams < 0.0 {
             ChangeKind::Take
@@ -112,6 +113,7 @@ fn reached(who: &str, log: f64, middle_s: f64, plates: usize) -> Reached {
         staff: false,
         log_milli,
         by_plate_milli: vec![log_milli; plates],
+        stood_milli: None,
         middle: Some(Timestamp::from_seconds(middle_s)),
         hand_mm: None,
         head_mm: None,
@@ -127,6 +129,7 @@ fn item(product: &str, quantity: u32) -> Item {
 
 fn part(who: &str, items: &[Item]) -> Part {
     Part {
+        against: false,
         who: Some(who.into()),
         items: items.to_vec(),
     }

@@ -427,7 +427,8 @@ fn a_provider_that_is_away_lets_some_in() {
              crash
              gateway answers
              = ann closed: tea*1, 4.00 eur captured
-             = gate opened 1 times".to_owned(),
+             = gate opened 1 times"
+                    .to_owned(),
             ),
         ],
     );

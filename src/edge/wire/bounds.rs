@@ -145,8 +145,15 @@ fn shelf_observation(shelf: &ShelfObservation) -> Checked {
     span(shelf.start, shelf.end)?;
     time("peak", shelf.peak)?;
     within("peak_error_us", shelf.peak_error_us, 0, SEQUENCE_MAX)?;
+    if let Some(stood) = &shelf.stood {
+        span(stood.from, stood.until)?;
+        if stood.from < shelf.start || stood.until > shelf.end {
+            return broken("stood", "is not within the change");
+        }
+        count("stood.plates", stood.plates.len(), PLATES_MAX)?;
+    }
     count("plates", shelf.plates.len(), PLATES_MAX)?;
-    for plate in &shelf.plates {
+    for plate in (shelf.plates.iter()).chain(shelf.stood.iter().flat_map(|s| &s.plates)) {
         mass("delta_mg", plate.delta_mg, -MASS_MAX_MG)?;
         mass("sigma_mg", plate.sigma_mg, 0)?;
     }

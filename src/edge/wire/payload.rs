@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use super::{Fault, Kind, Message, PAYLOAD_BYTES_MAX, Topic, bounds};
 use crate::observation::{
     BodySegment, ChangeKind, Committed, GateEvent, GateObservation, ItemLikelihood, NodeClock,
-    NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped,
+    NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped, Stood,
     TrackId, Watermark,
 };
 use crate::store::{NodeName, ShelfId};
@@ -148,6 +148,8 @@ struct Shelf {
     end: Timestamp,
     kind: ChangeKind,
     plates: Vec<PlateChange>,
+    #[serde(default)]
+    stood: Option<Stood>,
     likelihoods: Vec<ItemLikelihood>,
     #[serde(default)]
     evidence: Vec<String>,
@@ -167,6 +169,7 @@ impl Mirror for Shelf {
             end: self.end,
             kind: self.kind,
             plates: self.plates,
+            stood: self.stood,
             likelihoods: self.likelihoods,
             evidence: self.evidence,
         })

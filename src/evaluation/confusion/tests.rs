@@ -95,6 +95,7 @@ fn change((t, shelf, who, product, units): &Fact, outcome: Outcome) -> Change {
                 product: (*product).into(),
                 quantity: units.unsigned_abs(),
             }],
+            is_take: *units > 0,
         }],
         asked: false,
     }
