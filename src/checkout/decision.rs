@@ -29,9 +29,15 @@ pub enum Decision {
         device: Option<DeviceId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         track: Option<TrackId>,
+        /// The payer has agreed to one further charge where the hold does not cover the total.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        second_charge: bool,
     },
     /// An entry code was refused.
     EntryRefused { at: Timestamp, reason: String },
+    /// The gate opened for a shopper although nobody knows whether anything is held: the provider cannot be reached,
+    /// and the owner's policy allows it. The hold is made when the provider is back.
+    AdmittedUnsecured { session: SessionId, at: Timestamp },
     /// The session's body is this track.
     TrackBound {
         session: SessionId,
@@ -97,6 +103,10 @@ pub enum Decision {
         key: IdempotencyKey,
         outcome: PaymentOutcome,
     },
+    /// The payment provider gave no answer, and had not been known to be away: entry goes by the owner's policy for that.
+    ProviderAway { at: Timestamp, reason: String },
+    /// The provider has answered again.
+    ProviderBack { at: Timestamp },
     /// The receipt as the shopper gets it.
     ReceiptIssued { receipt: Receipt },
     /// A node has not been heard of past its limit.
@@ -122,6 +132,7 @@ impl Decision {
         match self {
             Decision::SessionOpened { at, .. }
             | Decision::EntryRefused { at, .. }
+            | Decision::AdmittedUnsecured { at, .. }
             | Decision::TrackBound { at, .. }
             | Decision::ReviewClosed { at, .. }
             | Decision::SessionExited { at, .. }
@@ -131,6 +142,8 @@ impl Decision {
             | Decision::Settled { at, .. }
             | Decision::PaymentRequested { at, .. }
             | Decision::PaymentDecided { at, .. }
+            | Decision::ProviderAway { at, .. }
+            | Decision::ProviderBack { at }
             | Decision::NodeBack { at, .. } => Some(*at),
             Decision::Attributed(attributed) | Decision::Revised(attributed) => Some(attributed.at),
             Decision::NodeSilent { since, .. } => Some(*since),
@@ -142,9 +155,10 @@ impl Decision {
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 22] = [
         "session_opened",
         "entry_refused",
+        "admitted_unsecured",
         "track_bound",
         "attributed",
         "revised",
@@ -156,6 +170,8 @@ impl Decision {
         "settled",
         "payment_requested",
         "payment_decided",
+        "provider_away",
+        "provider_back",
         "receipt_issued",
         "node_silent",
         "node_back",
@@ -169,6 +185,7 @@ impl Decision {
         match self {
             Decision::SessionOpened { .. } => "session_opened",
             Decision::EntryRefused { .. } => "entry_refused",
+            Decision::AdmittedUnsecured { .. } => "admitted_unsecured",
             Decision::TrackBound { .. } => "track_bound",
             Decision::Attributed(_) => "attributed",
             Decision::Revised(_) => "revised",
@@ -180,6 +197,8 @@ impl Decision {
             Decision::Settled { .. } => "settled",
             Decision::PaymentRequested { .. } => "payment_requested",
             Decision::PaymentDecided { .. } => "payment_decided",
+            Decision::ProviderAway { .. } => "provider_away",
+            Decision::ProviderBack { .. } => "provider_back",
             Decision::ReceiptIssued { .. } => "receipt_issued",
             Decision::NodeSilent { .. } => "node_silent",
             Decision::NodeBack { .. } => "node_back",
@@ -193,6 +212,7 @@ impl Decision {
     pub fn concerns(&self, whom: &SessionId) -> bool {
         match self {
             Decision::SessionOpened { session, .. }
+            | Decision::AdmittedUnsecured { session, .. }
             | Decision::TrackBound { session, .. }
             | Decision::LinesDropped { session, .. }
             | Decision::SessionExited { session, .. }
@@ -208,6 +228,8 @@ impl Decision {
             }
             Decision::ReceiptIssued { receipt } => receipt.session == *whom,
             Decision::EntryRefused { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Gap { .. }
@@ -222,7 +244,12 @@ impl Decision {
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum PaymentRequest {
     /// Hold an amount.
-    Authorise { amount: Money },
+    Authorise {
+        amount: Money,
+        /// Whose phone opened the gate; none where there is no gate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payer: Option<DeviceId>,
+    },
     /// Take an amount of the hold and release the rest.
     Capture {
         authorisation: String,
@@ -230,10 +257,20 @@ pub enum PaymentRequest {
     },
     /// Release the whole hold.
     Void { authorisation: String },
+    /// Take an amount at once, without a hold: what the hold did not cover, or what is due where it is gone. Only of
+    /// whoever has agreed to it.
+    Charge {
+        amount: Money,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payer: Option<DeviceId>,
+    },
     /// Give back an amount that was captured.
     Refund {
         authorisation: String,
         amount: Money,
+        /// Who wanted it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
 }
 

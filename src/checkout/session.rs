@@ -68,6 +68,10 @@ pub struct Session {
     /// What was in doubt until the end, and is not charged.
     pub uncharged: Vec<Item>,
     pub payment: PaymentState,
+    /// The payer has agreed to one further charge where the hold does not cover the total.
+    pub second_charge: bool,
+    /// The gate opened before it was known whether anything is held.
+    pub unsecured: bool,
     pub receipt: Option<Receipt>,
 }
 

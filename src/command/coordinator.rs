@@ -8,6 +8,7 @@ use anyhow::Context;
 use tokio::sync::watch;
 
 use super::live_store::{self, OpenStore, Setup};
+use super::payment::{Payment, PaymentArgs};
 use super::serving::{self, ConsoleArgs};
 use super::store_at;
 use crate::coordinator::Input;
@@ -17,7 +18,7 @@ use crate::edge::mqtt::BrokerUrl;
 use crate::edge::recording::{self, OpenOptions};
 use crate::store::{Definition, NodeName};
 
-/// Run the store: hear its nodes, keep the carts, take payment (in a sandbox), show the console
+/// Run the store: hear its nodes, keep the carts, take payment, show the console
 ///
 /// It serves until Ctrl-C or SIGTERM. Started again with the same journal, also after a crash, it goes on where it
 /// was: nodes send again what it had not committed, and payments without an answer are asked again.
@@ -40,17 +41,21 @@ pub struct Args {
     #[arg(long, value_name = "RECORDING")]
     enrol: Vec<PathBuf>,
     #[command(flatten)]
+    payment: PaymentArgs,
+    #[command(flatten)]
     console: ConsoleArgs,
 }
 
 /// Serves until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let definition = Arc::new(definition_file::load(&args.store)?.0);
-    let enrolled = enrolments(&args, &definition)?;
+    let payment = args.payment.resolve(definition.currency)?;
+    let mut enrolled = enrolments(&args, &definition)?;
+    enrolled.extend(payment.payers());
     let (switch, stop) = serving::stop_switch()?;
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
-    runtime.block_on(serve(&args, definition, enrolled, switch, stop))
+    runtime.block_on(serve(&args, definition, payment, enrolled, switch, stop))
 }
 
 fn enrolments(args: &Args, definition: &Arc<Definition>) -> anyhow::Result<Vec<Input>> {
@@ -68,6 +73,7 @@ fn enrolments(args: &Args, definition: &Arc<Definition>) -> anyhow::Result<Vec<I
 async fn serve(
     args: &Args,
     definition: Arc<Definition>,
+    payment: Payment,
     enrolled: Vec<Input>,
     switch: watch::Sender<bool>,
     stop: watch::Receiver<bool>,
@@ -93,12 +99,16 @@ async fn serve(
         journal: &args.journal,
         broker: broker.clone(),
         clock: live_store::wall_clock(),
+        payment: &payment,
     })
     .await?;
     for input in enrolled {
         store.tell(input).await;
     }
     let console = serving::console(listener, &args.console, store.views.clone(), stop.clone());
+    if let Payment::Stripe(..) = &payment {
+        println!("{payment}");
+    }
     println!(
         "{} is open: look at http://{at}, nodes connect to {broker} (Ctrl-C ends it)",
         definition.name

@@ -18,6 +18,7 @@ mod live_store;
 pub mod node;
 mod output_file;
 mod pace;
+mod payment;
 mod plot;
 mod printed;
 pub mod replay;

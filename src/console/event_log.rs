@@ -147,6 +147,11 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::EntryRefused { reason, .. } => {
             Told::new(EventKind::Gate, format!("Entry refused: {reason}"))
         }
+        Decision::AdmittedUnsecured { session, .. } => {
+            let mut told = Told::of(EventKind::Gate, session, "came in without a hold")?;
+            told.detail = Some("It is made when the payment provider is back.".to_owned());
+            Some(told)
+        }
         Decision::Attributed(attributed) => tell_attributed(attributed, definition),
         Decision::Revised(attributed) => tell_revised(attributed, definition),
         Decision::ReviewClosed {
@@ -182,6 +187,16 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::PaymentDecided {
             session, outcome, ..
         } => tell_outcome(session, outcome),
+        Decision::ProviderAway { reason, .. } => {
+            let sentence = "The payment provider cannot be reached".to_owned();
+            let mut told = Told::urgent(EventKind::Payment, sentence)?;
+            told.detail = Some(reason.clone());
+            Some(told)
+        }
+        Decision::ProviderBack { .. } => Told::new(
+            EventKind::Payment,
+            "The payment provider is back".to_owned(),
+        ),
         Decision::ReceiptIssued { receipt } => tell_receipt(receipt),
         Decision::NodeSilent { node, .. } => {
             let mut told = Told::urgent(EventKind::Node, format!("Node {node} has gone silent"))?;
@@ -217,6 +232,10 @@ fn tell_request(session: &SessionId, request: &PaymentRequest) -> Option<Told> {
             let rest = format!("is refunded {amount}");
             Told::of(EventKind::Payment, session, &rest)
         }
+        PaymentRequest::Charge { amount, .. } => {
+            let rest = format!("is charged {amount} that the hold did not cover");
+            Told::of(EventKind::Payment, session, &rest)
+        }
         // Their outcomes follow: a refusal, or the receipt.
         PaymentRequest::Authorise { .. }
         | PaymentRequest::Capture { .. }
@@ -232,6 +251,10 @@ fn tell_outcome(session: &SessionId, outcome: &PaymentOutcome) -> Option<Told> {
             let mut told = Told::of(EventKind::Payment, session, &rest)?;
             told.urgent = true;
             Some(told)
+        }
+        PaymentOutcome::Lapsed { reason } => {
+            let rest = format!("had a hold that is not there any more: {reason}");
+            Told::of(EventKind::Payment, session, &rest)
         }
     }
 }
@@ -249,7 +272,10 @@ fn tell_receipt(receipt: &Receipt) -> Option<Told> {
     let rest = match receipt.paid {
         Paid::Captured => format!("paid {total}"),
         Paid::Voided => "took nothing and paid nothing".to_owned(),
-        Paid::Owed => format!("owes {total}: the payment was refused"),
+        Paid::Owed => match receipt.owed {
+            Some(owed) if owed != total => format!("owes {owed} of {total}"),
+            Some(_) | None => format!("owes {total}: the payment was refused"),
+        },
     };
     let mut told = Told::of(EventKind::Receipt, &receipt.session, &rest)?;
     told.urgent = matches!(receipt.paid, Paid::Owed);

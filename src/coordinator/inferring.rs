@@ -113,6 +113,9 @@ impl Inferring {
             | Decision::CartDrafted { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::ReceiptIssued { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }

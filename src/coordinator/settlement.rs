@@ -1,4 +1,4 @@
-//! From the exit to the receipt.
+//! From the exit to the final cart; [`super::paying`] goes on from there.
 //!
 //! An exit settles as soon as every node that matters has passed the exit time: gates and cameras always matter, a
 //! shelf matters if the shopper's track came within reach of it. A cart with open reviews, or one that a silent node
@@ -8,10 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::deciding::near;
-use super::{Coordinator, Effect, Output};
-use crate::checkout::decision::{Decision, Movement, PaymentRequest, ReviewId};
-use crate::checkout::payment::{IdempotencyKey, PaymentState};
-use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
+use super::{Coordinator, Output};
+use crate::checkout::decision::{Decision, Movement, ReviewId};
+use crate::checkout::receipt::ReceiptLine;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::observation::{Item, Observation};
 use crate::units::{Money, Timestamp};
@@ -268,7 +267,7 @@ impl Coordinator {
     }
 
     /// What the visit costs, line by line: nothing for staff, whose receipt says no more than that they were here.
-    fn lines_to_pay(&self, session: &Session) -> Vec<ReceiptLine> {
+    pub(super) fn lines_to_pay(&self, session: &Session) -> Vec<ReceiptLine> {
         match session.role {
             Role::Shopper => session.cart.receipt_lines(&self.definition.catalogue),
             Role::Staff => Vec::new(),
@@ -294,102 +293,6 @@ impl Coordinator {
             out,
         );
         self.pay(id, out);
-    }
-
-    /// Takes the next step of the payment of a settled session: capture, void, or the receipt.
-    pub(super) fn pay(&mut self, id: &SessionId, out: &mut Vec<Output>) {
-        let Some(session) = self.state.sessions.get(id) else {
-            return;
-        };
-        let lines = self.lines_to_pay(session);
-        let currency = self.definition.currency;
-        let total = Money::new(lines.iter().map(|l| l.amount.minor).sum(), currency);
-        let at = session.exited_at.unwrap_or(session.entered_at);
-        // Where the store holds nothing at entry, there was nothing to capture.
-        let voided = match total.minor {
-            0 => Paid::Voided,
-            _ => Paid::Owed,
-        };
-        let paid = match &session.payment {
-            // The gateway would not release the hold: it lapses by itself.
-            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => voided,
-            PaymentState::Authorised(hold) => {
-                let authorisation = hold.id.clone();
-                let amount = Money::new(total.minor.min(hold.amount.minor), currency);
-                if amount.minor > 0 {
-                    self.ask(
-                        id.clone(),
-                        "capture",
-                        at,
-                        PaymentRequest::Capture {
-                            authorisation,
-                            amount,
-                        },
-                        out,
-                    );
-                } else {
-                    self.asked_to_void.insert(id.clone());
-                    self.ask(
-                        id.clone(),
-                        "void",
-                        at,
-                        PaymentRequest::Void { authorisation },
-                        out,
-                    );
-                }
-                return;
-            }
-            PaymentState::Asked { .. } => return,
-            PaymentState::Captured { amount, .. } if amount.minor >= total.minor => Paid::Captured,
-            PaymentState::Voided | PaymentState::None | PaymentState::Refused { .. } => voided,
-            PaymentState::Captured { .. } | PaymentState::Owed { .. } => Paid::Owed,
-        };
-        let tax = Money::new(lines.iter().map(|l| l.tax.minor).sum(), currency);
-        let receipt = Receipt {
-            session: id.clone(),
-            track: session.track.clone(),
-            entered_at: session.entered_at,
-            exited_at: at,
-            lines,
-            total,
-            tax,
-            paid,
-        };
-        self.asked_to_void.remove(id);
-        if let Some(track) = &receipt.track {
-            self.visits.remove(track);
-        }
-        self.decide(
-            Decision::ReceiptIssued {
-                receipt: receipt.clone(),
-            },
-            out,
-        );
-        out.push(Output::Effect(Effect::Receipt(receipt)));
-    }
-
-    /// Asks the gateway, under a key that names the session and what is asked.
-    pub(super) fn ask(
-        &mut self,
-        session: SessionId,
-        what: &str,
-        at: Timestamp,
-        request: PaymentRequest,
-        out: &mut Vec<Output>,
-    ) {
-        let key = IdempotencyKey::from(format!("{}/{session}/{what}", self.definition.id));
-        let asked = Decision::PaymentRequested {
-            session: session.clone(),
-            at,
-            key: key.clone(),
-            request: request.clone(),
-        };
-        self.decide(asked, out);
-        out.push(Output::Effect(Effect::Pay {
-            session,
-            key,
-            request,
-        }));
     }
 
     /// Everybody who is still inside has left: nothing more will be seen.

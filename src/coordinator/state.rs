@@ -48,6 +48,8 @@ pub struct State {
     pub changes: BTreeMap<Stamp, Attributed>,
     pub reviews: BTreeMap<ReviewId, OpenReview>,
     pub silent: BTreeMap<NodeName, Timestamp>,
+    /// Since when the payment provider gives no answer, and why.
+    pub provider_away: Option<(Timestamp, String)>,
     /// Everything that is due at or before this has been decided.
     pub frontier: Timestamp,
     /// Changes that a cart followed from.
@@ -72,6 +74,7 @@ impl State {
             changes: BTreeMap::new(),
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
+            provider_away: None,
             frontier: Timestamp::MIN,
             accepted: 0,
             reviewed: 0,
@@ -92,6 +95,7 @@ impl State {
                 role,
                 device,
                 track,
+                second_charge,
             } => {
                 self.active.insert(session.clone());
                 if let Some(track) = track {
@@ -109,11 +113,16 @@ impl State {
                     cart: Cart::default(),
                     uncharged: Vec::new(),
                     payment: PaymentState::None,
+                    second_charge: *second_charge,
+                    unsecured: false,
                     receipt: None,
                 };
                 self.sessions.insert(session.clone(), opened);
             }
             Decision::EntryRefused { .. } => {}
+            Decision::AdmittedUnsecured { session, .. } => {
+                self.with(session, |s| s.unsecured = true);
+            }
             Decision::TrackBound { session, track, .. } => {
                 self.by_track.insert(track.clone(), session.clone());
                 self.claimed.insert(track.clone());
@@ -173,6 +182,10 @@ impl State {
             } => {
                 self.pay(session, PaymentEvent::Decided { key, outcome });
             }
+            Decision::ProviderAway { at, reason } => {
+                self.provider_away = Some((*at, reason.clone()));
+            }
+            Decision::ProviderBack { .. } => self.provider_away = None,
             Decision::ReceiptIssued { receipt } => {
                 self.active.remove(&receipt.session);
                 self.leaving.remove(&receipt.session);
@@ -324,7 +337,7 @@ impl State {
             .collect();
         let old: Vec<_> = (self.closed.iter())
             .take_while(is_old)
-            .filter(|(_, id)| !named.contains(id))
+            .filter(|(_, id)| !named.contains(id) && !self.has_open_question(id))
             .cloned()
             .collect();
         for closed in old {
@@ -335,6 +348,12 @@ impl State {
                 self.claimed.remove(&track);
             }
         }
+    }
+
+    /// A refund may be under way long after the exit.
+    fn has_open_question(&self, id: &SessionId) -> bool {
+        let session = self.sessions.get(id);
+        session.is_some_and(|s| s.payment.unanswered().is_some())
     }
 
     /// Moves items between the shelf and carts, or back. What is settled is final.

@@ -126,6 +126,9 @@ impl Fold {
             | Decision::Settled { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::ReceiptIssued { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }

@@ -30,4 +30,5 @@ mod recording;
 mod replay;
 mod simulate;
 mod situations;
+mod stripe;
 mod wire;

@@ -7,7 +7,7 @@ use stroll::edge::wire::Message;
 use stroll::observation::{
     BodySegment, ChangeKind, Committed, GateEvent, GateObservation, Item, ItemLikelihood,
     NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
-    ShelfObservation, Sighting, Stamp, Stamped, Watermark,
+    ShelfObservation, Sighting, Stamp, Stamped, Stood, Watermark,
 };
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
@@ -104,7 +104,7 @@ fn sample_shelf(shelf: ShelfId, some: impl Fn(usize) -> usize) -> Observation {
         end: Timestamp(3),
         kind: ChangeKind::Take,
         plates: vec![plate; some(64)],
-        stood: full.then(|| Stood {
+        stood: (some(1) > 0).then(|| Stood {
             from: Timestamp(1),
             until: Timestamp(3),
             plates: vec![plate; 64],
@@ -214,6 +214,7 @@ fn shelf() -> impl Strategy<Value = Observation> {
                     end,
                     kind,
                     plates,
+                    stood: None,
                     likelihoods,
                     evidence,
                 })

@@ -88,6 +88,9 @@ impl<'a> Follower<'a> {
             | Decision::Settled { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Gap { .. }

@@ -71,6 +71,7 @@ fn receipts(decided: &[Fact]) -> Vec<Receipt> {
             total: none,
             tax: none,
             paid: Paid::Captured,
+            owed: None,
         })
         .collect()
 }

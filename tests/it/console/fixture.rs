@@ -140,6 +140,8 @@ pub fn session(
         cart,
         uncharged: Vec::new(),
         payment: PaymentState::None,
+        second_charge: false,
+        unsecured: false,
         receipt: None,
     }
 }
@@ -254,6 +256,7 @@ pub fn receipt(definition: &Definition, id: &str, held: &[(&str, u32)], paid: Pa
         tax: sum(|line| line.tax.minor),
         lines,
         paid,
+        owed: None,
     }
 }
 
@@ -272,6 +275,7 @@ pub fn decisions(definition: &Definition) -> Vec<Decision> {
         role: Role::Shopper,
         device: None,
         track: None,
+        second_charge: false,
     };
     let accepted = AttributionVerdict::Accepted;
     vec![
@@ -323,6 +327,7 @@ pub fn decisions(definition: &Definition) -> Vec<Decision> {
             key: "k".into(),
             request: PaymentRequest::Authorise {
                 amount: Money::new(5_000, definition.currency),
+                payer: None,
             },
         },
         Decision::PaymentDecided {
