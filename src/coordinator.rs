@@ -26,6 +26,7 @@ use crate::units::Timestamp;
 
 mod deciding;
 mod floor;
+mod gaps;
 mod gate;
 mod inferring;
 mod intake;
@@ -192,6 +193,7 @@ impl Coordinator {
         match input {
             Input::Observation(stamped) => self.observe(stamped, now, out),
             Input::Undecodable { stamp, reason } => {
+                self.meet(&stamp.node, &stamp.outbox, self.state.frontier, out);
                 if self.intake.note(&stamp) {
                     self.decide(
                         Decision::Quarantined {
@@ -207,6 +209,7 @@ impl Coordinator {
             Input::Watermark(watermark) => {
                 let node = watermark.node.clone();
                 self.intake.heard(&node, now);
+                self.meet(&node, &watermark.outbox, watermark.at, out);
                 if self.intake.promised(watermark, now) {
                     self.welcome(&node, now, out);
                 }
@@ -280,6 +283,8 @@ impl Coordinator {
     fn observe(&mut self, stamped: Arc<Stamped>, now: Timestamp, out: &mut Vec<Output>) {
         let stamp = stamped.stamp.clone();
         self.intake.heard(&stamp.node, now);
+        let at = stamped.observation.end();
+        self.meet(&stamp.node, &stamp.outbox, at, out);
         if self.intake.note(&stamp) {
             self.welcome(&stamp.node, now, out);
             out.push(Output::Accept(stamped.clone()));

@@ -103,13 +103,30 @@ pub enum Decision {
     NodeSilent { node: NodeName, since: Timestamp },
     /// A node that was silent is back.
     NodeBack { node: NodeName, at: Timestamp },
-    /// Observations are missing between two sequences of an outbox.
+    /// What a node saw in a stretch of time is lost, or it saw nothing. The carts that this can have touched wait for
+    /// the deadline of reviews.
     Gap {
         node: NodeName,
         outbox: OutboxId,
+        /// The sequences between these two of that outbox will never come.
         after: u64,
         before: u64,
+        /// Observations that had no sequence yet when they were given up.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        dropped: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Timestamp>,
+        /// What changed meanwhile is known by weight: see [`Decision::Unwatched`]. No cart waits for anything else.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        weighed: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
+    /// What changed on a shelf while its node was off, in grams: it waits for a person, and nobody is charged by
+    /// itself.
+    Unwatched(Attributed),
     /// A stamped message could not be decoded; it is kept as it came.
     Quarantined { stamp: Stamp, reason: String },
     /// Everything that ended at or before `to` has been decided.
@@ -132,17 +149,18 @@ impl Decision {
             | Decision::PaymentRequested { at, .. }
             | Decision::PaymentDecided { at, .. }
             | Decision::NodeBack { at, .. } => Some(*at),
-            Decision::Attributed(attributed) | Decision::Revised(attributed) => Some(attributed.at),
+            Decision::Attributed(attributed)
+            | Decision::Revised(attributed)
+            | Decision::Unwatched(attributed) => Some(attributed.at),
+            Decision::Gap { to, .. } => *to,
             Decision::NodeSilent { since, .. } => Some(*since),
             Decision::FrontierAdvanced { to } => Some(*to),
-            Decision::ReceiptIssued { .. }
-            | Decision::Gap { .. }
-            | Decision::Quarantined { .. } => None,
+            Decision::ReceiptIssued { .. } | Decision::Quarantined { .. } => None,
         }
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 20] = [
         "session_opened",
         "entry_refused",
         "track_bound",
@@ -160,6 +178,7 @@ impl Decision {
         "node_silent",
         "node_back",
         "gap",
+        "unwatched",
         "quarantined",
         "frontier_advanced",
     ];
@@ -184,6 +203,7 @@ impl Decision {
             Decision::NodeSilent { .. } => "node_silent",
             Decision::NodeBack { .. } => "node_back",
             Decision::Gap { .. } => "gap",
+            Decision::Unwatched(_) => "unwatched",
             Decision::Quarantined { .. } => "quarantined",
             Decision::FrontierAdvanced { .. } => "frontier_advanced",
         }
@@ -202,7 +222,9 @@ impl Decision {
             | Decision::PaymentRequested { session, .. }
             | Decision::PaymentDecided { session, .. } => session == whom,
             Decision::ReviewClosed { session, .. } => session.as_ref() == Some(whom),
-            Decision::Attributed(attributed) | Decision::Revised(attributed) => {
+            Decision::Attributed(attributed)
+            | Decision::Revised(attributed)
+            | Decision::Unwatched(attributed) => {
                 let mut shares = attributed.hypotheses.iter().flat_map(Hypothesis::shares);
                 shares.any(|(session, _)| session == Some(whom))
             }
@@ -215,6 +237,10 @@ impl Decision {
             | Decision::FrontierAdvanced { .. } => false,
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the gateway is asked to do.

@@ -195,8 +195,14 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             node,
             after,
             before,
+            dropped,
+            reason,
             ..
-        } => tell_gap(node, before.saturating_sub(*after).saturating_sub(1)),
+        } => {
+            let unsent = before.saturating_sub(*after).saturating_sub(1);
+            tell_gap(node, unsent + dropped, reason)
+        }
+        Decision::Unwatched(attributed) => tell_unwatched(attributed, definition),
         Decision::Quarantined { stamp, reason } => {
             let node = &stamp.node;
             let sentence = format!("A message of node {node} could not be read and was set aside");
@@ -236,12 +242,27 @@ fn tell_outcome(session: &SessionId, outcome: &PaymentOutcome) -> Option<Told> {
     }
 }
 
-fn tell_gap(node: &NodeName, lost: u64) -> Option<Told> {
+fn tell_gap(node: &NodeName, lost: u64, reason: &str) -> Option<Told> {
     let sentence = match lost {
+        0 => format!("What node {node} saw may be missing"),
         1 => format!("1 observation of node {node} is missing"),
         _ => format!("{lost} observations of node {node} are missing"),
     };
-    Told::urgent(EventKind::Node, sentence)
+    let mut told = Told::urgent(EventKind::Node, sentence)?;
+    told.detail = (!reason.is_empty()).then(|| reason.to_owned());
+    Some(told)
+}
+
+/// What changed while nobody watched, and what it may have been.
+fn tell_unwatched(attributed: &Attributed, definition: &Definition) -> Option<Told> {
+    let AttributionVerdict::Review { reason, .. } = &attributed.verdict else {
+        return None;
+    };
+    let mut told = Told::urgent(EventKind::Review, reason.clone())?;
+    let items = attributed.hypotheses.first().map(|h| &h.items);
+    let items = items.filter(|items| !items.is_empty());
+    told.detail = items.map(|items| format!("It weighs as {}.", item_list(items, definition)));
+    Some(told)
 }
 
 fn tell_receipt(receipt: &Receipt) -> Option<Told> {

@@ -79,6 +79,7 @@ impl Coordinator {
             Observation::Shelf(change) => self.attribute(stamp, change, out),
             Observation::Body(segment) => self.follow(segment, out),
             Observation::Gate(event) => self.pass(event, out),
+            Observation::Gap(gap) => self.decide_gap(stamp, gap, out),
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inferring::{Inferring, KeptInferring};
 use super::intake::KeptOutbox;
+use super::state::Gap;
 use super::{Coordinator, OpenReview, State, Visit};
 use crate::checkout::decision::{Attributed, ReviewId};
 use crate::checkout::session::{SessionId, Sessions};
@@ -48,6 +49,8 @@ struct KeptState {
     changes: Vec<Attributed>,
     reviews: BTreeMap<ReviewId, OpenReview>,
     silent: BTreeMap<NodeName, Timestamp>,
+    #[serde(default)]
+    gaps: Vec<Gap>,
     frontier: Timestamp,
     accepted: u64,
     reviewed: u64,
@@ -67,6 +70,7 @@ impl State {
             changes,
             reviews,
             silent,
+            gaps,
             frontier,
             accepted,
             reviewed,
@@ -82,6 +86,7 @@ impl State {
             changes: changes.into_values().collect(),
             reviews,
             silent,
+            gaps,
             frontier,
             accepted,
             reviewed,
@@ -102,6 +107,7 @@ impl State {
             changes: changes.map(|c| (c.change.clone(), c)).collect(),
             reviews: kept.reviews,
             silent: kept.silent,
+            gaps: kept.gaps,
             frontier: kept.frontier,
             accepted: kept.accepted,
             reviewed: kept.reviewed,

@@ -100,6 +100,7 @@ impl Coordinator {
             | Decision::PaymentRequested { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::Unwatched(_)
             | Decision::Gap { .. }
             | Decision::FrontierAdvanced { .. } => {}
         }
@@ -140,6 +141,7 @@ impl Coordinator {
                 }
                 passed
             }
+            Observation::Gap(_) => passed,
         };
         if !decided {
             self.intake.wait(stamped);

@@ -218,6 +218,7 @@ impl Coordinator {
                     Observation::Shelf(change) => {
                         change.start.min(change.peak) <= exit && mine(change.shelf)
                     }
+                    Observation::Gap(gap) => gap.start <= exit,
                     Observation::Body(_) | Observation::Gate(_) => false,
                 })
     }
@@ -230,9 +231,9 @@ impl Coordinator {
         else {
             return;
         };
-        let same = (session.cart.lines().map(|(id, held)| (id, held.quantity)))
-            .eq(sure.lines.iter().map(|line| (&line.product, line.quantity)));
-        let answered = sure.doubted.is_empty() && !session.cart.reviews.is_empty();
+        let same = session.cart.is_determined_as(&sure.lines);
+        let mut reviews = session.cart.reviews.keys();
+        let answered = sure.doubted.is_empty() && reviews.any(|r| !self.state.is_unwatched(r));
         if !same || answered {
             let determined = Decision::CartDetermined {
                 session: id.clone(),
@@ -250,6 +251,9 @@ impl Coordinator {
         // No verdict changes what staff pay.
         if reviews > 0 && session.role.is_shopper() {
             return Some(format!("{reviews} of its lines wait for a verdict"));
+        }
+        if let Some(gap) = self.gap_touching(session) {
+            return Some(gap.reason.clone());
         }
         let shelves: Vec<_> = session.track.iter().flat_map(|t| near(self, t)).collect();
         let matters = |name: &crate::store::NodeName| {

@@ -27,6 +27,18 @@ pub const CLOSED_KEPT_S: f64 = 25.0 * 3_600.0;
 pub struct OpenReview {
     pub change: Attributed,
     pub reason: String,
+    /// It changed while its node was off: only a person can say whose it is.
+    #[serde(default)]
+    pub unwatched: bool,
+}
+
+/// A stretch of time of which a node has lost something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub node: NodeName,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub reason: String,
 }
 
 /// Everything that the store knows because it has decided it.
@@ -48,6 +60,8 @@ pub struct State {
     pub changes: BTreeMap<Stamp, Attributed>,
     pub reviews: BTreeMap<ReviewId, OpenReview>,
     pub silent: BTreeMap<NodeName, Timestamp>,
+    /// What nodes have lost of late: see [`CLOSED_KEPT_S`].
+    pub gaps: Vec<Gap>,
     /// Everything that is due at or before this has been decided.
     pub frontier: Timestamp,
     /// Changes that a cart followed from.
@@ -72,6 +86,7 @@ impl State {
             changes: BTreeMap::new(),
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
+            gaps: Vec::new(),
             frontier: Timestamp::MIN,
             accepted: 0,
             reviewed: 0,
@@ -191,7 +206,27 @@ impl State {
             Decision::NodeBack { node, .. } => {
                 self.silent.remove(node);
             }
-            Decision::Gap { .. } | Decision::Quarantined { .. } => self.losses += 1,
+            Decision::Gap {
+                node,
+                from,
+                to,
+                weighed,
+                reason,
+                ..
+            } => {
+                self.losses += 1;
+                let (node, reason) = (node.clone(), reason.clone());
+                if let Some((from, to)) = from.zip(*to).filter(|_| !weighed) {
+                    self.gaps.push(Gap {
+                        node,
+                        from,
+                        to,
+                        reason,
+                    });
+                }
+            }
+            Decision::Unwatched(attributed) => self.open_review(attributed, true),
+            Decision::Quarantined { .. } => self.losses += 1,
             Decision::FrontierAdvanced { to } => {
                 self.frontier = self.frontier.max(*to);
                 self.forget_closed(*to);
@@ -222,33 +257,49 @@ impl State {
                 self.accepted += 1;
                 self.move_items(attributed, first, false);
             }
-            AttributionVerdict::Review { review, reason } => {
+            AttributionVerdict::Review { .. } => {
                 self.reviewed += 1;
-                let open = OpenReview {
-                    change: attributed.clone(),
-                    reason: reason.clone(),
-                };
-                self.reviews.insert(review.clone(), open);
-                for (session, items) in involved(attributed) {
-                    self.with(session, |s| {
-                        s.cart.reviews.insert(review.clone(), items.to_vec());
-                    });
-                }
+                self.open_review(attributed, false);
             }
             AttributionVerdict::Nothing { .. } => {}
         }
         (self.changes).insert(attributed.change.clone(), attributed.clone());
     }
 
+    fn open_review(&mut self, attributed: &Attributed, unwatched: bool) {
+        let AttributionVerdict::Review { review, reason } = &attributed.verdict else {
+            return;
+        };
+        let open = OpenReview {
+            change: attributed.clone(),
+            reason: reason.clone(),
+            unwatched,
+        };
+        self.reviews.insert(review.clone(), open);
+        for (session, items) in involved(attributed) {
+            self.with(session, |s| {
+                s.cart.reviews.insert(review.clone(), items.to_vec());
+            });
+        }
+    }
+
+    /// Whether a review is about what changed while nobody watched: no evidence about other changes answers it.
+    pub(super) fn is_unwatched(&self, review: &ReviewId) -> bool {
+        self.reviews.get(review).is_some_and(|open| open.unwatched)
+    }
+
     /// Gives a session the units that are theirs for sure. Where nothing is in doubt, no review keeps them waiting.
     fn determine(&mut self, session: &SessionId, lines: &[SureLine], doubted: &[Item]) {
-        let mut answered = Vec::new();
+        let answers = |id: &ReviewId| doubted.is_empty() && !self.is_unwatched(id);
+        let answered: Vec<ReviewId> = (self.sessions.get(session).into_iter())
+            .flat_map(|s| s.cart.reviews.keys())
+            .filter(|id| answers(id))
+            .cloned()
+            .collect();
         self.with(session, |s| {
             s.cart.determine(lines);
             s.uncharged = doubted.to_vec();
-            if doubted.is_empty() {
-                answered = std::mem::take(&mut s.cart.reviews).into_keys().collect();
-            }
+            s.cart.reviews.retain(|id, _| !answered.contains(id));
         });
         for review in answered {
             let mut waiting = self.active.iter().filter_map(|id| self.sessions.get(id));
@@ -313,6 +364,8 @@ impl State {
     /// revised, for what they have paid for is nobody else's. The end of a recording is no time.
     fn forget_closed(&mut self, now: Timestamp) {
         let oldest = now.plus_seconds(-CLOSED_KEPT_S);
+        self.gaps
+            .retain(|gap| now == Timestamp::MAX || gap.to >= oldest);
         let is_old = |(exit, _): &&(Timestamp, SessionId)| *exit < oldest;
         if now == Timestamp::MAX || self.closed.first().filter(is_old).is_none() {
             return;
@@ -387,7 +440,14 @@ impl State {
             also: Vec::new(),
             probability_ppm: 1_000_000,
         };
-        if !items.is_empty() {
+        if open.unwatched {
+            let (put, mass) = (open.change.kind == ChangeKind::Put, open.change.delta_mg);
+            let catalogue = &self.definition.catalogue;
+            let session = session.and_then(|id| self.sessions.get_mut(id));
+            if let Some(session) = session.filter(|s| s.is_open()) {
+                session.cart.amend(items, mass, put, catalogue);
+            }
+        } else if !items.is_empty() {
             self.move_items(&open.change, &decided, false);
         }
         self.changes.remove(&open.change.change);

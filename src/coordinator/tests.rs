@@ -1,6 +1,7 @@
 //! What a store decides, as scripts of what it is told. See [`bench`] for the language.
 
 mod bench;
+mod gaps;
 mod inference;
 mod properties;
 mod regressions;

@@ -378,7 +378,7 @@ mod tests {
                 };
                 match &stamped.observation {
                     Observation::Shelf(change) => change.kind == ChangeKind::Take,
-                    Observation::Body(_) | Observation::Gate(_) => false,
+                    Observation::Body(_) | Observation::Gate(_) | Observation::Gap(_) => false,
                 }
             })
             .count();

@@ -5,9 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use stroll::edge::wire::Message;
 use stroll::observation::{
-    BodySegment, ChangeKind, Committed, GateEvent, GateObservation, Item, ItemLikelihood,
-    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
-    ShelfObservation, Sighting, Stamp, Stamped, Watermark,
+    BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
+    ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
+    ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Watermark,
 };
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
@@ -55,6 +55,20 @@ fn sample(full: bool) -> Vec<Message> {
             } else {
                 GateEvent::PassedOut
             },
+        })),
+        stamped(Observation::Gap(GapObservation {
+            start: Timestamp(1),
+            end: Timestamp(9),
+            cause: GapCause::Full,
+            dropped: some(3) as u64,
+            replaces: full.then(|| "b-1".into()),
+            shelves: vec![
+                ShelfGap {
+                    shelf,
+                    plates: vec![]
+                };
+                some(16)
+            ],
         })),
         Message::Watermark(Watermark {
             node: node.clone(),
@@ -238,6 +252,38 @@ fn gate() -> impl Strategy<Value = Observation> {
     (time(), event).prop_map(|(at, event)| Observation::Gate(GateObservation { at, event }))
 }
 
+fn gap() -> impl Strategy<Value = Observation> {
+    let causes = vec![GapCause::Off, GapCause::Full, GapCause::Replaced];
+    let plates =
+        (any::<u16>(), -1_000_000_000..=1_000_000_000_i64).prop_map(|(plate, delta)| PlateChange {
+            plate,
+            delta_mg: Milligrams(delta),
+            sigma_mg: Milligrams(1),
+        });
+    let shelf = (shelf_id(), vec(plates, 0..=64));
+    let shelves = vec(
+        shelf.prop_map(|(shelf, plates)| ShelfGap { shelf, plates }),
+        0..=16,
+    );
+    (
+        span(),
+        prop::sample::select(causes),
+        0..=9_007_199_254_740_991_u64,
+        option::of(id()),
+        shelves,
+    )
+        .prop_map(|((start, end), cause, dropped, replaces, shelves)| {
+            Observation::Gap(GapObservation {
+                start,
+                end,
+                cause,
+                dropped,
+                replaces: replaces.map(Into::into),
+                shelves,
+            })
+        })
+}
+
 fn observation() -> impl Strategy<Value = Message> {
     let clock = (id(), 0..1_u64 << 53, time(), 0..1_u64 << 53).prop_map(
         |(boot, monotonic_us, wall_us, error_us)| NodeClock {
@@ -248,7 +294,7 @@ fn observation() -> impl Strategy<Value = Message> {
         },
     );
     let stamp = ("[a-z0-9-]{1,64}", id(), 1..1_u64 << 53);
-    (stamp, clock, prop_oneof![shelf(), body(), gate()]).prop_map(
+    (stamp, clock, prop_oneof![shelf(), body(), gate(), gap()]).prop_map(
         |((node, outbox, sequence), clock, observation)| {
             Message::Observation(Stamped {
                 stamp: Stamp {

@@ -26,6 +26,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Shelf => "shelfObservation",
         Kind::Body => "bodyObservation",
         Kind::Gate => "gateObservation",
+        Kind::Gap => "gapObservation",
         Kind::Watermark => "watermark",
         Kind::Status => "status",
         Kind::Committed => "committed",

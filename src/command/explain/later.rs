@@ -90,6 +90,7 @@ impl<'a> Follower<'a> {
             | Decision::PaymentDecided { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::Unwatched(_)
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => None,

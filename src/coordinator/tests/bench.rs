@@ -8,6 +8,9 @@
 //! | `1 see ann 1.1.1 [2]` | body `ann` has a hand at that plate (or is at the `door`, or in the `aisle`) for so many seconds |
 //! | `1 take 1.1.1 500`, `put`, `touch` | so many grams left or came |
 //! | `1 code phone`, `1 code phone forged` | an entry code, made at that moment with the right or a wrong key |
+//! | `9 gap left 2 8 full 3` | that node says that it dropped so many observations between two times |
+//! | `9 gap left 2 8 off 1.1.1 -500` | it was off, and so many grams came to a plate meanwhile |
+//! | `lost left`, `renew left` | its next observation never comes; it goes on with a new outbox |
 //! | `1 same-code` | the last code once more |
 //! | `1 in`, `1 out` | somebody passed the gate |
 //! | `9 mark`, `9 mark left`, `9 mark but left` | nodes promise that time |
@@ -29,7 +32,10 @@ use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
-use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, Stamped};
+use crate::observation::{
+    DeviceId, GapCause, GapObservation, GateEvent, Item, Observation, OpenInterval, OutboxId,
+    Stamped,
+};
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
@@ -69,6 +75,8 @@ pub struct Bench {
     unanswered: VecDeque<(SessionId, IdempotencyKey, PaymentRequest)>,
     gateway: Gateway,
     sequences: BTreeMap<NodeName, u64>,
+    /// How often each node was given a new outbox.
+    renewed: BTreeMap<NodeName, u32>,
     told: Vec<(Input, Timestamp)>,
     last_code: String,
     /// Snapshots as they would be kept, each with the length of the journal then; one in [`SNAPSHOT_EVERY`] inputs.
@@ -93,6 +101,7 @@ impl Bench {
             unanswered: VecDeque::new(),
             gateway: Gateway::Answers,
             sequences: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             told: Vec::new(),
             last_code: String::new(),
             snapshots: Vec::new(),
@@ -269,6 +278,7 @@ impl Bench {
             ["mark", node] => self.mark(t, |n| n.as_str() == node),
             ["open", node, shelf, since] => self.open(t, node, shelf, since.parse().unwrap()),
             ["stuck", node, at] => self.promise(t, node.into(), at.parse().unwrap(), vec![]),
+            ["gap", node, from, to, ref rest @ ..] => self.gap(t, node, (from, to), rest),
             ["tick"] => self.tell(Input::Tick, t),
             ["end"] => self.tell(Input::EndOfRecording, t),
             ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
@@ -291,6 +301,11 @@ impl Bench {
                 }
             }
             ["crash"] => self.crash(),
+            ["lost", node] => *self.sequences.entry((*node).into()).or_default() += 1,
+            ["renew", node] => {
+                self.sequences.remove(&NodeName::from(*node));
+                *self.renewed.entry((*node).into()).or_default() += 1;
+            }
             _ => return false,
         }
         true
@@ -303,11 +318,45 @@ impl Bench {
 
     /// Sends an observation with the node's next stamp.
     fn send(&mut self, node: &str, observation: Observation) {
+        let t = store::seconds(observation.end());
+        self.send_at(t, node, observation);
+    }
+
+    fn send_at(&mut self, t: f64, node: &str, observation: Observation) {
         let sequence = self.sequences.entry(node.into()).or_default();
         *sequence += 1;
-        let t = store::seconds(observation.end());
-        let stamped = store::stamped(node, *sequence, observation);
+        let mut stamped = store::stamped(node, *sequence, observation);
+        if let Some(fresh) = Arc::get_mut(&mut stamped) {
+            fresh.stamp.outbox = self.outbox(&node.into());
+        }
         self.tell(Input::Observation(stamped), t);
+    }
+
+    fn outbox(&self, node: &NodeName) -> OutboxId {
+        let generation = self.renewed.get(node);
+        let suffix = generation.map_or(String::new(), |n| format!("-{n}"));
+        format!("outbox-{node}{suffix}").as_str().into()
+    }
+
+    fn gap(&mut self, t: f64, node: &str, (from, to): (&str, &str), rest: &[&str]) {
+        let time = |text: &str| store::at(text.parse().unwrap());
+        let (cause, dropped, shelves) = match *rest {
+            ["full", count] => (GapCause::Full, count.parse().unwrap(), vec![]),
+            ["off", plate, grams] => {
+                let gap = store::shelf_gap(plate.parse().unwrap(), grams.parse().unwrap());
+                (GapCause::Off, 0, vec![gap])
+            }
+            _ => panic!("no gap: {rest:?}"),
+        };
+        let gap = GapObservation {
+            start: time(from),
+            end: time(to),
+            cause,
+            dropped,
+            replaces: None,
+            shelves,
+        };
+        self.send_at(t, node, Observation::Gap(gap));
     }
 
     fn see(&mut self, who: &str, t: f64, place: &str, seconds: f64) {
@@ -348,7 +397,8 @@ impl Bench {
 
     fn promise(&mut self, t: f64, node: NodeName, at: f64, open: Vec<OpenInterval>) {
         let sequence = self.sequences.get(&node).copied().unwrap_or(0);
-        let watermark = store::watermark(&node, sequence, store::at(at), open);
+        let mut watermark = store::watermark(&node, sequence, store::at(at), open);
+        watermark.outbox = self.outbox(&node);
         self.tell(Input::Watermark(watermark), t);
     }
 
@@ -391,6 +441,22 @@ impl Bench {
                 let words: Vec<&str> = reason.split(' ').take(7).collect();
                 lines.push(format!("refused: {}", words.join(" ")));
             }
+        }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::Gap {
+                node,
+                after,
+                before,
+                dropped,
+                ..
+            }) = kept
+            {
+                let lost = before - after - 1 + dropped;
+                lines.push(format!("{node} lost {lost}"));
+            }
+        }
+        for open in state.reviews.values() {
+            lines.push(format!("asked: {}", open.reason));
         }
         for node in state.silent.keys() {
             lines.push(format!("{node} is silent"));

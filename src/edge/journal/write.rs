@@ -113,6 +113,7 @@ pub(super) fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::ReceiptIssued { .. }
         | Decision::NodeSilent { .. }
         | Decision::NodeBack { .. }
+        | Decision::Unwatched(_)
         | Decision::Gap { .. }
         | Decision::FrontierAdvanced { .. } => None,
     }
