@@ -77,6 +77,8 @@ fn later(input: &Input, round: i64, sequences: &dyn Fn(&str) -> u64) -> Input {
         | Input::DeviceRevoked { .. }
         | Input::Payment { .. }
         | Input::Verdict { .. }
+        | Input::Bar { .. }
+        | Input::Unbar { .. }
         | Input::Tick
         | Input::EndOfRecording => input.clone(),
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
+use crate::checkout::entry::Bar;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, Session, SessionId};
@@ -24,6 +25,7 @@ use crate::observation::{
 use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
 
+mod bars;
 mod deciding;
 mod floor;
 mod gaps;
@@ -78,6 +80,15 @@ pub enum Input {
         by: String,
         session: Option<SessionId>,
         items: Vec<Item>,
+    },
+    /// Nobody is to be let in, for that reason.
+    Bar {
+        bar: Bar,
+        reason: String,
+    },
+    /// That is over.
+    Unbar {
+        bar: Bar,
     },
     /// Wall time went on: limits and deadlines are looked at.
     Tick,
@@ -215,14 +226,7 @@ impl Coordinator {
                 }
                 self.advance(out);
             }
-            Input::Status(status) => match status.state {
-                NodeState::Online => {
-                    self.intake.heard(&status.node, now);
-                    self.welcome(&status.node, now, out);
-                }
-                // The limit on silence decides, so that a short reconnection harms nobody.
-                NodeState::Offline => {}
-            },
+            Input::Status(status) => self.told_status(&status, now, out),
             Input::DeviceEnrolled { device, key, role } => {
                 self.devices.insert(device, EnrolledDevice { key, role });
             }
@@ -252,6 +256,8 @@ impl Coordinator {
                     self.advance(out);
                 }
             }
+            Input::Bar { bar, reason } => self.bar(bar, reason, now, out),
+            Input::Unbar { bar } => self.unbar(bar, now, out),
             Input::Tick => self.look_for_silence(now, out),
             Input::EndOfRecording => self.end_recording(out),
         }
@@ -280,11 +286,28 @@ impl Coordinator {
         out.push(Output::Decide(decision));
     }
 
+    fn told_status(&mut self, status: &NodeStatus, now: Timestamp, out: &mut Vec<Output>) {
+        match status.state {
+            NodeState::Online => {
+                self.intake.heard(&status.node, now);
+                self.welcome(&status.node, now, out);
+                self.heed_trouble(status, now, out);
+                if let Some(outbox) = &status.outbox {
+                    let has = self.intake.contiguous(&status.node, outbox);
+                    out.push(commit(&status.node, outbox, has));
+                }
+            }
+            // The limit on silence decides, so that a short reconnection harms nobody.
+            NodeState::Offline => {}
+        }
+    }
+
     fn observe(&mut self, stamped: Arc<Stamped>, now: Timestamp, out: &mut Vec<Output>) {
         let stamp = stamped.stamp.clone();
         self.intake.heard(&stamp.node, now);
         let at = stamped.observation.end();
         self.meet(&stamp.node, &stamp.outbox, at, out);
+        self.heed_clock(&stamp.node, &stamped.clock, now, out);
         if self.intake.note(&stamp) {
             self.welcome(&stamp.node, now, out);
             out.push(Output::Accept(stamped.clone()));

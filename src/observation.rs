@@ -310,6 +310,9 @@ pub struct NodeStatus {
     /// What is wrong, in a sentence; empty if nothing is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trouble: String,
+    /// The outbox that it speaks with: `online` asks what is committed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<OutboxId>,
 }
 
 /// Whether a node is there.

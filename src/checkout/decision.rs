@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Bar;
 use super::payment::{IdempotencyKey, PaymentOutcome};
 use super::receipt::Receipt;
 use super::session::{Role, SessionId};
@@ -127,6 +128,14 @@ pub enum Decision {
     /// What changed on a shelf while its node was off, in grams: it waits for a person, and nobody is charged by
     /// itself.
     Unwatched(Attributed),
+    /// Nobody is let in from now on, whatever code they show.
+    EntryBarred {
+        bar: Bar,
+        at: Timestamp,
+        reason: String,
+    },
+    /// That is over.
+    EntryFreed { bar: Bar, at: Timestamp },
     /// A stamped message could not be decoded; it is kept as it came.
     Quarantined { stamp: Stamp, reason: String },
     /// Everything that ended at or before `to` has been decided.
@@ -148,7 +157,9 @@ impl Decision {
             | Decision::Settled { at, .. }
             | Decision::PaymentRequested { at, .. }
             | Decision::PaymentDecided { at, .. }
-            | Decision::NodeBack { at, .. } => Some(*at),
+            | Decision::NodeBack { at, .. }
+            | Decision::EntryBarred { at, .. }
+            | Decision::EntryFreed { at, .. } => Some(*at),
             Decision::Attributed(attributed)
             | Decision::Revised(attributed)
             | Decision::Unwatched(attributed) => Some(attributed.at),
@@ -160,7 +171,7 @@ impl Decision {
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 22] = [
         "session_opened",
         "entry_refused",
         "track_bound",
@@ -179,6 +190,8 @@ impl Decision {
         "node_back",
         "gap",
         "unwatched",
+        "entry_barred",
+        "entry_freed",
         "quarantined",
         "frontier_advanced",
     ];
@@ -204,6 +217,8 @@ impl Decision {
             Decision::NodeBack { .. } => "node_back",
             Decision::Gap { .. } => "gap",
             Decision::Unwatched(_) => "unwatched",
+            Decision::EntryBarred { .. } => "entry_barred",
+            Decision::EntryFreed { .. } => "entry_freed",
             Decision::Quarantined { .. } => "quarantined",
             Decision::FrontierAdvanced { .. } => "frontier_advanced",
         }
@@ -232,6 +247,8 @@ impl Decision {
             Decision::EntryRefused { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => false,

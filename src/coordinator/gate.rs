@@ -75,6 +75,9 @@ impl Coordinator {
             ));
         }
         let role = phone.role;
+        if let Some(reason) = self.barred(role) {
+            return Err(reason.to_owned());
+        }
         Ok((code, role))
     }
 

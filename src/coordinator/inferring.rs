@@ -116,6 +116,8 @@ impl Inferring {
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

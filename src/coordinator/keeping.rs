@@ -14,6 +14,7 @@ use super::intake::KeptOutbox;
 use super::state::Gap;
 use super::{Coordinator, OpenReview, State, Visit};
 use crate::checkout::decision::{Attributed, ReviewId};
+use crate::checkout::entry::Bar;
 use crate::checkout::session::{SessionId, Sessions};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{DeviceId, Observation, Stamp, Stamped, TrackId};
@@ -51,6 +52,8 @@ struct KeptState {
     silent: BTreeMap<NodeName, Timestamp>,
     #[serde(default)]
     gaps: Vec<Gap>,
+    #[serde(default)]
+    bars: Vec<(Bar, String)>,
     frontier: Timestamp,
     accepted: u64,
     reviewed: u64,
@@ -71,6 +74,7 @@ impl State {
             reviews,
             silent,
             gaps,
+            bars,
             frontier,
             accepted,
             reviewed,
@@ -87,6 +91,7 @@ impl State {
             reviews,
             silent,
             gaps,
+            bars: bars.into_iter().collect(),
             frontier,
             accepted,
             reviewed,
@@ -108,6 +113,7 @@ impl State {
             reviews: kept.reviews,
             silent: kept.silent,
             gaps: kept.gaps,
+            bars: kept.bars.into_iter().collect(),
             frontier: kept.frontier,
             accepted: kept.accepted,
             reviewed: kept.reviewed,

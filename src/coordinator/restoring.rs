@@ -101,6 +101,8 @@ impl Coordinator {
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::FrontierAdvanced { .. } => {}
         }

@@ -9,6 +9,7 @@ use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine,
 };
+use crate::checkout::entry::Bar;
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
 use crate::observation::{ChangeKind, Item, Stamp, TrackId};
@@ -62,6 +63,8 @@ pub struct State {
     pub silent: BTreeMap<NodeName, Timestamp>,
     /// What nodes have lost of late: see [`CLOSED_KEPT_S`].
     pub gaps: Vec<Gap>,
+    /// Why nobody is let in, if there is any reason.
+    pub bars: BTreeMap<Bar, String>,
     /// Everything that is due at or before this has been decided.
     pub frontier: Timestamp,
     /// Changes that a cart followed from.
@@ -87,6 +90,7 @@ impl State {
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
             gaps: Vec::new(),
+            bars: BTreeMap::new(),
             frontier: Timestamp::MIN,
             accepted: 0,
             reviewed: 0,
@@ -226,6 +230,12 @@ impl State {
                 }
             }
             Decision::Unwatched(attributed) => self.open_review(attributed, true),
+            Decision::EntryBarred { bar, reason, .. } => {
+                self.bars.insert(bar.clone(), reason.clone());
+            }
+            Decision::EntryFreed { bar, .. } => {
+                self.bars.remove(bar);
+            }
             Decision::Quarantined { .. } => self.losses += 1,
             Decision::FrontierAdvanced { to } => {
                 self.frontier = self.frontier.max(*to);

@@ -1,5 +1,6 @@
 //! What a store decides, as scripts of what it is told. See [`bench`] for the language.
 
+mod bars;
 mod bench;
 mod gaps;
 mod inference;

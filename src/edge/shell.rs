@@ -249,6 +249,8 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
             | Input::Status(_)
             | Input::Payment { .. }
             | Input::Verdict { .. }
+            | Input::Bar { .. }
+            | Input::Unbar { .. }
             | Input::Tick
             | Input::EndOfRecording => return Ok(Admission::Admitted),
         };

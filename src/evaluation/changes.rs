@@ -125,6 +125,8 @@ impl Fold {
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

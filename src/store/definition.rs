@@ -1,5 +1,7 @@
 //! The store definition: the TOML file's checked form.
 
+use serde::{Deserialize, Serialize};
+
 use super::remark::Remarks;
 use super::{Catalogue, DefinitionError, Layout, Planogram, Warning, check, raw};
 use crate::units::{Currency, Money};
@@ -19,6 +21,32 @@ pub struct Policy {
     pub track_lost_s: f64,
     /// A shelf matters to a shopper whose track came within this distance of it, metres.
     pub reach_m: f64,
+    pub limits: Limits,
+}
+
+/// When the store stops waiting for somebody, and when it lets nobody in. In a definition file they stand beside the
+/// rest of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// With a gate: a shopper not seen for this long is taken to have left, seconds.
+    pub visit_lost_s: f64,
+    /// An admitted shopper who has not passed the gate by then is not coming, seconds.
+    pub admission_s: f64,
+    /// Who is still inside so long after closing time is taken to have left, seconds.
+    pub closing_s: f64,
+    /// Nobody is let in while a node's clock may be off by more than this, seconds.
+    pub clock_error_max_s: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            visit_lost_s: 600.0,
+            admission_s: 60.0,
+            closing_s: 900.0,
+            clock_error_max_s: 1.0,
+        }
+    }
 }
 
 impl Policy {
@@ -31,6 +59,7 @@ impl Policy {
             node_silent_s: 5.0,
             track_lost_s: 30.0,
             reach_m: 1.5,
+            limits: Limits::default(),
         }
     }
 }

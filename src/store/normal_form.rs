@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Definition, NodeName, PlateId, ProductId, ShelfId, SoldBy};
+use super::{Definition, Limits, NodeName, PlateId, ProductId, ShelfId, SoldBy};
 use crate::units::Currency;
 
 /// Changes whenever the shape below does, so that hashes of two shapes never meet.
@@ -38,6 +38,9 @@ struct Policy {
     node_silent_s: f64,
     track_lost_s: f64,
     reach_m: f64,
+    /// Those of a store that sets none are left out: definitions from before there were any keep their hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,6 +108,7 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
                 node_silent_s: policy.node_silent_s,
                 track_lost_s: policy.track_lost_s,
                 reach_m: policy.reach_m,
+                limits: (policy.limits != Limits::default()).then_some(policy.limits),
             },
             gate: layout.gate.map(|gate| [gate.place.x, gate.place.y]),
             nodes: (layout.nodes.iter())

@@ -86,6 +86,7 @@ fn sample(full: bool) -> Vec<Message> {
             },
             version: text("0.1.0"),
             trouble: text("plate 1.5.3 gives no counts"),
+            outbox: full.then(|| "b0".into()),
         }),
         Message::Committed {
             node: node.clone(),
@@ -324,16 +325,16 @@ pub fn message() -> impl Strategy<Value = Message> {
         },
     );
     let states = prop::sample::select(vec![NodeState::Online, NodeState::Offline]);
-    let status = (node(), states, option::of(id()), option::of(id())).prop_map(
-        |(node, state, version, trouble)| {
-            Message::Status(NodeStatus {
-                node,
-                state,
-                version: version.unwrap_or_default(),
-                trouble: trouble.unwrap_or_default(),
-            })
-        },
-    );
+    let texts = (option::of(id()), option::of(id()), option::of(id()));
+    let status = (node(), states, texts).prop_map(|(node, state, (version, trouble, outbox))| {
+        Message::Status(NodeStatus {
+            node,
+            state,
+            version: version.unwrap_or_default(),
+            trouble: trouble.unwrap_or_default(),
+            outbox: outbox.map(Into::into),
+        })
+    });
     let committed =
         (node(), id(), 0..1_u64 << 53).prop_map(|(node, outbox, sequence)| Message::Committed {
             node,

@@ -91,6 +91,8 @@ impl<'a> Follower<'a> {
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => None,

@@ -10,6 +10,7 @@
 //! | `1 code phone`, `1 code phone forged` | an entry code, made at that moment with the right or a wrong key |
 //! | `9 gap left 2 8 full 3` | that node says that it dropped so many observations between two times |
 //! | `9 gap left 2 8 off 1.1.1 -500` | it was off, and so many grams came to a plate meanwhile |
+//! | `9 trouble left full`, `9 trouble left` | that node says that it is in trouble; that it is not any more |
 //! | `lost left`, `renew left` | its next observation never comes; it goes on with a new outbox |
 //! | `1 same-code` | the last code once more |
 //! | `1 in`, `1 out` | somebody passed the gate |
@@ -33,8 +34,8 @@ use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::observation::{
-    DeviceId, GapCause, GapObservation, GateEvent, Item, Observation, OpenInterval, OutboxId,
-    Stamped,
+    DeviceId, GapCause, GapObservation, GateEvent, Item, NodeState, NodeStatus, Observation,
+    OpenInterval, OutboxId, Stamped,
 };
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
@@ -279,6 +280,7 @@ impl Bench {
             ["open", node, shelf, since] => self.open(t, node, shelf, since.parse().unwrap()),
             ["stuck", node, at] => self.promise(t, node.into(), at.parse().unwrap(), vec![]),
             ["gap", node, from, to, ref rest @ ..] => self.gap(t, node, (from, to), rest),
+            ["trouble", node, ref what @ ..] => self.status(t, node, &what.join(" ")),
             ["tick"] => self.tell(Input::Tick, t),
             ["end"] => self.tell(Input::EndOfRecording, t),
             ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
@@ -357,6 +359,18 @@ impl Bench {
             shelves,
         };
         self.send_at(t, node, Observation::Gap(gap));
+    }
+
+    fn status(&mut self, t: f64, node: &str, trouble: &str) {
+        let node = NodeName::from(node);
+        let status = NodeStatus {
+            outbox: Some(self.outbox(&node)),
+            node,
+            state: NodeState::Online,
+            version: String::new(),
+            trouble: trouble.to_owned(),
+        };
+        self.tell(Input::Status(status), t);
     }
 
     fn see(&mut self, who: &str, t: f64, place: &str, seconds: f64) {
@@ -454,6 +468,9 @@ impl Bench {
                 let lost = before - after - 1 + dropped;
                 lines.push(format!("{node} lost {lost}"));
             }
+        }
+        for reason in state.bars.values() {
+            lines.push(format!("barred: {reason}"));
         }
         for open in state.reviews.values() {
             lines.push(format!("asked: {}", open.reason));

@@ -192,6 +192,8 @@ fn later(input: Input, by_us: i64) -> Input {
         }
         other @ (Input::Undecodable { .. }
         | Input::Status(_)
+        | Input::Bar { .. }
+        | Input::Unbar { .. }
         | Input::DeviceEnrolled { .. }
         | Input::DeviceRevoked { .. }
         | Input::Payment { .. }

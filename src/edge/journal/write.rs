@@ -114,6 +114,8 @@ pub(super) fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::NodeSilent { .. }
         | Decision::NodeBack { .. }
         | Decision::Unwatched(_)
+        | Decision::EntryBarred { .. }
+        | Decision::EntryFreed { .. }
         | Decision::Gap { .. }
         | Decision::FrontierAdvanced { .. } => None,
     }

@@ -32,6 +32,8 @@ impl Core for Script {
             Input::Watermark(_)
             | Input::Status(_)
             | Input::Verdict { .. }
+            | Input::Bar { .. }
+            | Input::Unbar { .. }
             | Input::EndOfRecording => unreachable!(),
         };
         self.events.lock().unwrap().push(format!("core: {heard}"));
