@@ -36,6 +36,7 @@ mod keeping;
 mod restoring;
 mod settlement;
 mod state;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -123,6 +124,8 @@ pub enum Effect {
     },
     /// Open the gate for an admitted shopper, or for staff.
     OpenGate { session: SessionId },
+    /// Open the gate for everybody and leave it open: there is an emergency.
+    ReleaseGate,
     /// Hand out a receipt.
     Receipt(Receipt),
 }
@@ -160,7 +163,7 @@ pub struct Coordinator {
     unbound: BTreeMap<SessionId, Option<Timestamp>>,
     /// No node watches the gate: a session lasts from a track's first sight to its last.
     gateless: bool,
-    /// Without a gate: no track is lost before this, as far as was looked.
+    /// Nobody who is inside is given up before this, as far as was looked.
     lost_from: Timestamp,
     /// Settled sessions whose hold is being released: asked once.
     asked_to_void: BTreeSet<SessionId>,
@@ -282,6 +285,9 @@ impl Coordinator {
     fn decide(&mut self, decision: Decision, out: &mut Vec<Output>) {
         let reviewed = self.state.change_of_review(&decision);
         self.state.apply(&decision);
+        if let Decision::SessionOpened { at, .. } | Decision::TrackBound { at, .. } = &decision {
+            self.lost_from = self.lost_from.min(*at);
+        }
         self.inferring.follow(&decision, reviewed.as_ref());
         out.push(Output::Decide(decision));
     }

@@ -60,6 +60,15 @@ pub enum Decision {
         items: Vec<Item>,
         reason: String,
     },
+    /// Nobody closed the visit, and it is taken for over: the exit follows.
+    VisitGivenUp {
+        session: SessionId,
+        at: Timestamp,
+        reason: String,
+        /// Nothing of it is charged.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        written_off: bool,
+    },
     /// The shopper has left; what counts are changes before this.
     SessionExited { session: SessionId, at: Timestamp },
     /// The shopper has left: these are the units that are theirs whichever way the doubtful changes went. The cart
@@ -150,6 +159,7 @@ impl Decision {
             | Decision::EntryRefused { at, .. }
             | Decision::TrackBound { at, .. }
             | Decision::ReviewClosed { at, .. }
+            | Decision::VisitGivenUp { at, .. }
             | Decision::SessionExited { at, .. }
             | Decision::CartDetermined { at, .. }
             | Decision::CartDrafted { at, .. }
@@ -171,7 +181,7 @@ impl Decision {
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 22] = [
+    pub const NAMES: [&'static str; 23] = [
         "session_opened",
         "entry_refused",
         "track_bound",
@@ -179,6 +189,7 @@ impl Decision {
         "revised",
         "review_closed",
         "lines_dropped",
+        "visit_given_up",
         "session_exited",
         "cart_determined",
         "cart_drafted",
@@ -206,6 +217,7 @@ impl Decision {
             Decision::Revised(_) => "revised",
             Decision::ReviewClosed { .. } => "review_closed",
             Decision::LinesDropped { .. } => "lines_dropped",
+            Decision::VisitGivenUp { .. } => "visit_given_up",
             Decision::SessionExited { .. } => "session_exited",
             Decision::CartDetermined { .. } => "cart_determined",
             Decision::CartDrafted { .. } => "cart_drafted",
@@ -230,6 +242,7 @@ impl Decision {
             Decision::SessionOpened { session, .. }
             | Decision::TrackBound { session, .. }
             | Decision::LinesDropped { session, .. }
+            | Decision::VisitGivenUp { session, .. }
             | Decision::SessionExited { session, .. }
             | Decision::CartDetermined { session, .. }
             | Decision::CartDrafted { session, .. }

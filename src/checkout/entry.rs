@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::store::NodeName;
+use crate::units::Timestamp;
 
 /// Something that keeps people out for as long as it lasts. Nothing keeps anybody from leaving.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +19,13 @@ pub enum Bar {
     Node { node: NodeName },
     /// A node does not know what time it is.
     Clock { node: NodeName },
+}
+
+/// Since when, and what people are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barred {
+    pub since: Timestamp,
+    pub reason: String,
 }
 
 impl Bar {

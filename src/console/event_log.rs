@@ -153,6 +153,13 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::ReviewClosed {
             by, session, items, ..
         } => tell_closed(by, session.as_ref(), items, definition),
+        Decision::VisitGivenUp {
+            session, reason, ..
+        } => {
+            let mut told = Told::of(EventKind::Gate, session, "is taken to have left")?;
+            told.detail = Some(reason.clone());
+            Some(told)
+        }
         Decision::SessionExited { session, .. } => Told::of(EventKind::Gate, session, "left"),
         Decision::CartDetermined { .. } => None,
         Decision::CartDrafted {

@@ -9,32 +9,55 @@ use crate::observation::{NodeClock, NodeStatus};
 use crate::store::NodeName;
 use crate::units::Timestamp;
 
+/// Event time that is so far from the wall's is that of a recording, seconds.
+const PLAYED_S: f64 = 86_400.0;
+
 impl Coordinator {
     /// Lets nobody in from now on, for a reason.
     pub(super) fn bar(&mut self, bar: Bar, reason: String, now: Timestamp, out: &mut Vec<Output>) {
         if self.state.bars.contains_key(&bar) {
             return;
         }
+        let at = self.event_time(now);
         let barred = Decision::EntryBarred {
-            bar,
-            at: now,
+            bar: bar.clone(),
+            at,
             reason,
         };
         self.decide(barred, out);
+        self.begin(&bar, out);
     }
 
     /// That reason is gone.
     pub(super) fn unbar(&mut self, bar: Bar, now: Timestamp, out: &mut Vec<Output>) {
-        if self.state.bars.contains_key(&bar) {
-            self.decide(Decision::EntryFreed { bar, at: now }, out);
+        let Some(barred) = self.state.bars.get(&bar) else {
+            return;
+        };
+        let (since, at) = (barred.since, self.event_time(now));
+        let was_emergency = bar == Bar::Emergency;
+        self.decide(Decision::EntryFreed { bar, at }, out);
+        if was_emergency {
+            self.write_off(since, out);
         }
+        self.advance(out);
+    }
+
+    /// The moment of something that people do, in the time of what nodes see: the wall's, unless they play a recording of
+    /// another day.
+    fn event_time(&self, now: Timestamp) -> Timestamp {
+        let decided_to = self.state.frontier;
+        let is_played = now.seconds_since(decided_to).abs() > PLAYED_S;
+        if is_played && decided_to != Timestamp::MIN {
+            return decided_to;
+        }
+        now
     }
 
     /// Why somebody of that role is not let in, if so.
     pub(super) fn barred(&self, role: Role) -> Option<&str> {
         let mut bars = self.state.bars.iter();
-        let (_, reason) = bars.find(|(bar, _)| role.is_shopper() || bar.concerns_staff())?;
-        Some(reason)
+        let (_, barred) = bars.find(|(bar, _)| role.is_shopper() || bar.concerns_staff())?;
+        Some(&barred.reason)
     }
 
     /// A node that is in trouble sees nothing that can be relied on.

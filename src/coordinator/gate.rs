@@ -112,6 +112,7 @@ impl Coordinator {
             Some(track) => self.bind(session, track, at, out),
             None => {
                 self.unbound.insert(session, Some(at));
+                self.lost_from = self.lost_from.min(at);
             }
         }
     }

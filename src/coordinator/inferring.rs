@@ -118,6 +118,7 @@ impl Inferring {
             | Decision::Unwatched(_)
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

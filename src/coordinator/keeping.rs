@@ -14,7 +14,7 @@ use super::intake::KeptOutbox;
 use super::state::Gap;
 use super::{Coordinator, OpenReview, State, Visit};
 use crate::checkout::decision::{Attributed, ReviewId};
-use crate::checkout::entry::Bar;
+use crate::checkout::entry::{Bar, Barred};
 use crate::checkout::session::{SessionId, Sessions};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{DeviceId, Observation, Stamp, Stamped, TrackId};
@@ -53,7 +53,7 @@ struct KeptState {
     #[serde(default)]
     gaps: Vec<Gap>,
     #[serde(default)]
-    bars: Vec<(Bar, String)>,
+    bars: Vec<(Bar, Barred)>,
     frontier: Timestamp,
     accepted: u64,
     reviewed: u64,

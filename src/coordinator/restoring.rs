@@ -103,6 +103,7 @@ impl Coordinator {
             | Decision::Unwatched(_)
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::FrontierAdvanced { .. } => {}
         }

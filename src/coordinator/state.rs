@@ -9,7 +9,7 @@ use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine,
 };
-use crate::checkout::entry::Bar;
+use crate::checkout::entry::{Bar, Barred};
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
 use crate::observation::{ChangeKind, Item, Stamp, TrackId};
@@ -64,7 +64,7 @@ pub struct State {
     /// What nodes have lost of late: see [`CLOSED_KEPT_S`].
     pub gaps: Vec<Gap>,
     /// Why nobody is let in, if there is any reason.
-    pub bars: BTreeMap<Bar, String>,
+    pub bars: BTreeMap<Bar, Barred>,
     /// Everything that is due at or before this has been decided.
     pub frontier: Timestamp,
     /// Changes that a cart followed from.
@@ -127,6 +127,7 @@ impl State {
                     exited_at: None,
                     cart: Cart::default(),
                     uncharged: Vec::new(),
+                    written_off: false,
                     payment: PaymentState::None,
                     receipt: None,
                 };
@@ -155,6 +156,11 @@ impl State {
                     s.uncharged.extend(items.iter().cloned());
                 });
             }
+            Decision::VisitGivenUp {
+                session,
+                written_off,
+                ..
+            } => self.with(session, |s| s.written_off |= written_off),
             Decision::SessionExited { session, at } => {
                 self.leaving.insert(session.clone());
                 self.with(session, |s| {
@@ -230,8 +236,9 @@ impl State {
                 }
             }
             Decision::Unwatched(attributed) => self.open_review(attributed, true),
-            Decision::EntryBarred { bar, reason, .. } => {
-                self.bars.insert(bar.clone(), reason.clone());
+            Decision::EntryBarred { bar, at, reason } => {
+                let (since, reason) = (*at, reason.clone());
+                self.bars.insert(bar.clone(), Barred { since, reason });
             }
             Decision::EntryFreed { bar, .. } => {
                 self.bars.remove(bar);

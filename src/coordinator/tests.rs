@@ -7,6 +7,7 @@ mod inference;
 mod properties;
 mod regressions;
 mod store;
+mod stuck;
 
 use bench::Bench;
 use store::{GATED, GATELESS};

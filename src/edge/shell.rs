@@ -313,6 +313,7 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
                     Output::Effect(
                         effect @ (Effect::Commit { .. }
                         | Effect::OpenGate { .. }
+                        | Effect::ReleaseGate
                         | Effect::Receipt(_)),
                     ) => effects.push(effect),
                 }

@@ -127,6 +127,7 @@ impl Fold {
             | Decision::Unwatched(_)
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

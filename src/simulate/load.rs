@@ -343,7 +343,10 @@ pub fn coordinate(recording: &Recording, inputs: &[(Input, Timestamp)]) -> usize
                     }
                     Output::Accept(_)
                     | Output::Effect(
-                        Effect::Commit { .. } | Effect::OpenGate { .. } | Effect::Receipt(_),
+                        Effect::Commit { .. }
+                        | Effect::OpenGate { .. }
+                        | Effect::ReleaseGate
+                        | Effect::Receipt(_),
                     ) => {}
                 }
             }

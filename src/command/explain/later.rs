@@ -93,6 +93,7 @@ impl<'a> Follower<'a> {
             | Decision::Unwatched(_)
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => None,

@@ -11,6 +11,7 @@
 //! | `9 gap left 2 8 full 3` | that node says that it dropped so many observations between two times |
 //! | `9 gap left 2 8 off 1.1.1 -500` | it was off, and so many grams came to a plate meanwhile |
 //! | `9 trouble left full`, `9 trouble left` | that node says that it is in trouble; that it is not any more |
+//! | `9 bar emergency`, `9 unbar closed` | an operator presses a button |
 //! | `lost left`, `renew left` | its next observation never comes; it goes on with a new outbox |
 //! | `1 same-code` | the last code once more |
 //! | `1 in`, `1 out` | somebody passed the gate |
@@ -28,17 +29,17 @@ use std::sync::Arc;
 
 use super::store;
 use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::entry::Barred;
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
-use crate::observation::{
-    DeviceId, GapCause, GapObservation, GateEvent, Item, NodeState, NodeStatus, Observation,
-    OpenInterval, OutboxId, Stamped,
-};
+use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, OutboxId, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
+
+mod faults;
 
 pub const KEY: &[u8] = b"0123456789abcdef";
 
@@ -73,6 +74,7 @@ pub struct Bench {
     pub asked: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
     pub receipts: Vec<Receipt>,
     pub gates_opened: usize,
+    pub gate_released: bool,
     unanswered: VecDeque<(SessionId, IdempotencyKey, PaymentRequest)>,
     gateway: Gateway,
     sequences: BTreeMap<NodeName, u64>,
@@ -99,6 +101,7 @@ impl Bench {
             asked: Vec::new(),
             receipts: Vec::new(),
             gates_opened: 0,
+            gate_released: false,
             unanswered: VecDeque::new(),
             gateway: Gateway::Answers,
             sequences: BTreeMap::new(),
@@ -139,6 +142,7 @@ impl Bench {
                 Output::Decide(decision) => self.journal.push(Kept::Decided(decision)),
                 Output::Effect(Effect::Commit { .. }) => {}
                 Output::Effect(Effect::OpenGate { .. }) => self.gates_opened += 1,
+                Output::Effect(Effect::ReleaseGate) => self.gate_released = true,
                 Output::Effect(Effect::Receipt(receipt)) => self.receipts.push(receipt),
                 Output::Effect(Effect::Pay {
                     session,
@@ -281,6 +285,8 @@ impl Bench {
             ["stuck", node, at] => self.promise(t, node.into(), at.parse().unwrap(), vec![]),
             ["gap", node, from, to, ref rest @ ..] => self.gap(t, node, (from, to), rest),
             ["trouble", node, ref what @ ..] => self.status(t, node, &what.join(" ")),
+            ["bar", what] => self.tell(faults::bar(what), t),
+            ["unbar", what] => self.tell(faults::unbar(what), t),
             ["tick"] => self.tell(Input::Tick, t),
             ["end"] => self.tell(Input::EndOfRecording, t),
             ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
@@ -338,39 +344,6 @@ impl Bench {
         let generation = self.renewed.get(node);
         let suffix = generation.map_or(String::new(), |n| format!("-{n}"));
         format!("outbox-{node}{suffix}").as_str().into()
-    }
-
-    fn gap(&mut self, t: f64, node: &str, (from, to): (&str, &str), rest: &[&str]) {
-        let time = |text: &str| store::at(text.parse().unwrap());
-        let (cause, dropped, shelves) = match *rest {
-            ["full", count] => (GapCause::Full, count.parse().unwrap(), vec![]),
-            ["off", plate, grams] => {
-                let gap = store::shelf_gap(plate.parse().unwrap(), grams.parse().unwrap());
-                (GapCause::Off, 0, vec![gap])
-            }
-            _ => panic!("no gap: {rest:?}"),
-        };
-        let gap = GapObservation {
-            start: time(from),
-            end: time(to),
-            cause,
-            dropped,
-            replaces: None,
-            shelves,
-        };
-        self.send_at(t, node, Observation::Gap(gap));
-    }
-
-    fn status(&mut self, t: f64, node: &str, trouble: &str) {
-        let node = NodeName::from(node);
-        let status = NodeStatus {
-            outbox: Some(self.outbox(&node)),
-            node,
-            state: NodeState::Online,
-            version: String::new(),
-            trouble: trouble.to_owned(),
-        };
-        self.tell(Input::Status(status), t);
     }
 
     fn see(&mut self, who: &str, t: f64, place: &str, seconds: f64) {
@@ -469,7 +442,15 @@ impl Bench {
                 lines.push(format!("{node} lost {lost}"));
             }
         }
-        for reason in state.bars.values() {
+        if self.gate_released {
+            lines.push("the gate stands open".to_owned());
+        }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::VisitGivenUp { reason, .. }) = kept {
+                lines.push(format!("given up: {reason}"));
+            }
+        }
+        for Barred { reason, .. } in state.bars.values() {
             lines.push(format!("barred: {reason}"));
         }
         for open in state.reviews.values() {

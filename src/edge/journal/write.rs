@@ -116,6 +116,7 @@ pub(super) fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::Unwatched(_)
         | Decision::EntryBarred { .. }
         | Decision::EntryFreed { .. }
+        | Decision::VisitGivenUp { .. }
         | Decision::Gap { .. }
         | Decision::FrontierAdvanced { .. } => None,
     }

@@ -186,6 +186,7 @@ fn name(effect: &Effect) -> String {
         Effect::Commit { committed, .. } => format!("commit {}", committed.sequence),
         Effect::Pay { key, .. } => format!("pay {key}"),
         Effect::OpenGate { session } => format!("open {session}"),
+        Effect::ReleaseGate => "release".to_owned(),
         Effect::Receipt(receipt) => format!("receipt {}", receipt.session),
     }
 }
