@@ -8,6 +8,11 @@
 //! | `1 see ann 1.1.1 [2]` | body `ann` has a hand at that plate (or is at the `door`, or in the `aisle`) for so many seconds |
 //! | `1 take 1.1.1 500`, `put`, `touch` | so many grams left or came |
 //! | `1 code phone`, `1 code phone forged` | an entry code, made at that moment with the right or a wrong key |
+//! | `9 gap left 2 8 full 3` | that node says that it dropped so many observations between two times |
+//! | `9 gap left 2 8 off 1.1.1 -500` | it was off, and so many grams came to a plate meanwhile |
+//! | `9 trouble left full`, `9 trouble left` | that node says that it is in trouble; that it is not any more |
+//! | `9 bar emergency`, `9 unbar closed` | an operator presses a button |
+//! | `lost left`, `renew left` | its next observation never comes; it goes on with a new outbox |
 //! | `1 same-code` | the last code once more |
 //! | `1 in`, `1 out` | somebody passed the gate |
 //! | `9 mark`, `9 mark left`, `9 mark but left` | nodes promise that time |
@@ -26,14 +31,17 @@ use std::sync::Arc;
 
 use super::store;
 use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::entry::Barred;
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
-use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, Stamped};
+use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, OutboxId, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
+
+mod faults;
 
 pub const KEY: &[u8] = b"0123456789abcdef";
 
@@ -71,12 +79,15 @@ pub struct Bench {
     pub asked: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
     pub receipts: Vec<Receipt>,
     pub gates_opened: usize,
+    pub gate_released: bool,
     unanswered: VecDeque<(SessionId, IdempotencyKey, PaymentRequest)>,
     /// Asked while the gateway was away.
     in_vain: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
     gateway: Gateway,
     agreed: BTreeSet<DeviceId>,
     sequences: BTreeMap<NodeName, u64>,
+    /// How often each node was given a new outbox.
+    renewed: BTreeMap<NodeName, u32>,
     told: Vec<(Input, Timestamp)>,
     last_code: String,
     /// Snapshots as they would be kept, each with the length of the journal then; one in [`SNAPSHOT_EVERY`] inputs.
@@ -98,11 +109,13 @@ impl Bench {
             asked: Vec::new(),
             receipts: Vec::new(),
             gates_opened: 0,
+            gate_released: false,
             unanswered: VecDeque::new(),
             in_vain: Vec::new(),
             gateway: Gateway::Answers,
             agreed: BTreeSet::new(),
             sequences: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             told: Vec::new(),
             last_code: String::new(),
             snapshots: Vec::new(),
@@ -139,6 +152,7 @@ impl Bench {
                 Output::Decide(decision) => self.journal.push(Kept::Decided(decision)),
                 Output::Effect(Effect::Commit { .. }) => {}
                 Output::Effect(Effect::OpenGate { .. }) => self.gates_opened += 1,
+                Output::Effect(Effect::ReleaseGate) => self.gate_released = true,
                 Output::Effect(Effect::Receipt(receipt)) => self.receipts.push(receipt),
                 Output::Effect(Effect::Pay {
                     session,
@@ -306,6 +320,10 @@ impl Bench {
             ["mark", node] => self.mark(t, |n| n.as_str() == node),
             ["open", node, shelf, since] => self.open(t, node, shelf, since.parse().unwrap()),
             ["stuck", node, at] => self.promise(t, node.into(), at.parse().unwrap(), vec![]),
+            ["gap", node, from, to, ref rest @ ..] => self.gap(t, node, (from, to), rest),
+            ["trouble", node, ref what @ ..] => self.status(t, node, &what.join(" ")),
+            ["bar", what] => self.tell(faults::bar(what), t),
+            ["unbar", what] => self.tell(faults::unbar(what), t),
             ["tick"] => self.tell(Input::Tick, t),
             ["end"] => self.tell(Input::EndOfRecording, t),
             ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
@@ -362,6 +380,11 @@ impl Bench {
                 }
             }
             ["crash"] => self.crash(),
+            ["lost", node] => *self.sequences.entry((*node).into()).or_default() += 1,
+            ["renew", node] => {
+                self.sequences.remove(&NodeName::from(*node));
+                *self.renewed.entry((*node).into()).or_default() += 1;
+            }
             _ => return false,
         }
         true
@@ -374,11 +397,24 @@ impl Bench {
 
     /// Sends an observation with the node's next stamp.
     fn send(&mut self, node: &str, observation: Observation) {
+        let t = store::seconds(observation.end());
+        self.send_at(t, node, observation);
+    }
+
+    fn send_at(&mut self, t: f64, node: &str, observation: Observation) {
         let sequence = self.sequences.entry(node.into()).or_default();
         *sequence += 1;
-        let t = store::seconds(observation.end());
-        let stamped = store::stamped(node, *sequence, observation);
+        let mut stamped = store::stamped(node, *sequence, observation);
+        if let Some(fresh) = Arc::get_mut(&mut stamped) {
+            fresh.stamp.outbox = self.outbox(&node.into());
+        }
         self.tell(Input::Observation(stamped), t);
+    }
+
+    fn outbox(&self, node: &NodeName) -> OutboxId {
+        let generation = self.renewed.get(node);
+        let suffix = generation.map_or(String::new(), |n| format!("-{n}"));
+        format!("outbox-{node}{suffix}").as_str().into()
     }
 
     fn see(&mut self, who: &str, t: f64, place: &str, seconds: f64) {
@@ -419,7 +455,8 @@ impl Bench {
 
     fn promise(&mut self, t: f64, node: NodeName, at: f64, open: Vec<OpenInterval>) {
         let sequence = self.sequences.get(&node).copied().unwrap_or(0);
-        let watermark = store::watermark(&node, sequence, store::at(at), open);
+        let mut watermark = store::watermark(&node, sequence, store::at(at), open);
+        watermark.outbox = self.outbox(&node);
         self.tell(Input::Watermark(watermark), t);
     }
 
@@ -472,6 +509,33 @@ impl Bench {
         }
         if state.provider_away.is_some() {
             lines.push("the provider is away".to_owned());
+        }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::Gap {
+                node,
+                after,
+                before,
+                dropped,
+                ..
+            }) = kept
+            {
+                let lost = before - after - 1 + dropped;
+                lines.push(format!("{node} lost {lost}"));
+            }
+        }
+        if self.gate_released {
+            lines.push("the gate stands open".to_owned());
+        }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::VisitGivenUp { reason, .. }) = kept {
+                lines.push(format!("given up: {reason}"));
+            }
+        }
+        for Barred { reason, .. } in state.bars.values() {
+            lines.push(format!("barred: {reason}"));
+        }
+        for open in state.reviews.values() {
+            lines.push(format!("asked: {}", open.reason));
         }
         for node in state.silent.keys() {
             lines.push(format!("{node} is silent"));
