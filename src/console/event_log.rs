@@ -350,16 +350,40 @@ fn tell_attributed(attributed: &Attributed, definition: &Definition) -> Option<T
                     format!("put {things} back on shelf {shelf} ({sure})"),
                 ),
             };
-            match &best.session {
+            let mut told = match &best.session {
                 Some(session) => Told::of(kind, session, &rest),
                 None => Told::new(kind, format!("Somebody we do not know {rest}")),
-            }
+            }?;
+            told.detail = the_others(attributed, best, definition);
+            Some(told)
         }
         AttributionVerdict::Review { reason, .. } => {
             tell_doubt(attributed, way, reason, definition)
         }
         AttributionVerdict::Nothing { reason } => tell_nothing(attributed, reason),
     }
+}
+
+/// What others moved in the same change.
+fn the_others(
+    attributed: &Attributed,
+    best: &Hypothesis,
+    definition: &Definition,
+) -> Option<String> {
+    let others: Vec<String> = (attributed.movements(best).skip(1))
+        .map(|moved| {
+            let who = moved.session.map_or_else(
+                || "somebody we do not know".to_owned(),
+                |session| Shopper::of(session).to_string(),
+            );
+            let things = item_list(moved.items, definition);
+            match moved.is_take {
+                true => format!("{who} took {things}"),
+                false => format!("{who} put {things} back"),
+            }
+        })
+        .collect();
+    (!others.is_empty()).then(|| format!("at the same moment {}", others.join(" and ")))
 }
 
 fn tell_doubt(

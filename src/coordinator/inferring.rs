@@ -24,7 +24,7 @@ const REACHED_MIN_MILLI: i64 = -20_000;
 /// Bodies that are named with a change: the nearest.
 const REACHED_MAX: usize = 12;
 /// A moment that is known less well than this is looked at as if it were known so well, seconds.
-pub(super) const PEAK_ERROR_S_MAX: f64 = 3.0;
+pub(super) const PEAK_ERROR_S_MAX: f64 = 7.0;
 /// Something left that no product explains: whoever reached there at least so well is asked about it, in thousandths.
 const SUSPECT_MILLI: i64 = -4_000;
 

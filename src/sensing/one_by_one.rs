@@ -161,3 +161,6 @@ fn stands_alike(part: &Joined, whole: &Joined) -> bool {
     largest.fold(0.0, f64::max) < 1.0 - ALIKE
         && (whole.cells.iter()).all(|c| (share(part, c.0) - share(whole, c.0)).abs() < ALIKE)
 }
+
+#[cfg(test)]
+mod tests;
