@@ -83,7 +83,10 @@ fn sensing(criterion: &mut Criterion, recording: &Recording) {
 fn items(criterion: &mut Criterion, recording: &Recording, seen: &[Observation]) {
     let shelf = seen.iter().find_map(|o| match o {
         Observation::Shelf(change) if !change.likelihoods.is_empty() => Some(change),
-        Observation::Shelf(_) | Observation::Body(_) | Observation::Gate(_) => None,
+        Observation::Shelf(_)
+        | Observation::Body(_)
+        | Observation::Gate(_)
+        | Observation::Gap(_) => None,
     });
     let change = shelf.expect("somebody takes something");
     criterion.bench_function("items of one change", |b| {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
+use crate::checkout::entry::Bar;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, Session, SessionId};
@@ -24,8 +25,10 @@ use crate::observation::{
 use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::{Money, Timestamp};
 
+mod bars;
 mod deciding;
 mod floor;
+mod gaps;
 mod gate;
 mod inferring;
 mod intake;
@@ -34,6 +37,7 @@ mod paying;
 mod restoring;
 mod settlement;
 mod state;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
@@ -98,6 +102,15 @@ pub enum Input {
         session: Option<SessionId>,
         items: Vec<Item>,
     },
+    /// Nobody is to be let in, for that reason.
+    Bar {
+        bar: Bar,
+        reason: String,
+    },
+    /// That is over.
+    Unbar {
+        bar: Bar,
+    },
     /// Wall time went on: limits and deadlines are looked at.
     Tick,
     /// A recording is over: whoever is inside has left, and nothing more will come.
@@ -131,6 +144,8 @@ pub enum Effect {
     },
     /// Open the gate for an admitted shopper, or for staff.
     OpenGate { session: SessionId },
+    /// Open the gate for everybody and leave it open: there is an emergency.
+    ReleaseGate,
     /// Hand out a receipt.
     Receipt(Receipt),
 }
@@ -170,7 +185,7 @@ pub struct Coordinator {
     unbound: BTreeMap<SessionId, Option<Timestamp>>,
     /// No node watches the gate: a session lasts from a track's first sight to its last.
     gateless: bool,
-    /// Without a gate: no track is lost before this, as far as was looked.
+    /// Nobody who is inside is given up before this, as far as was looked.
     lost_from: Timestamp,
     /// Settled sessions whose hold is being released: asked once.
     asked_to_void: BTreeSet<SessionId>,
@@ -215,6 +230,7 @@ impl Coordinator {
         match input {
             Input::Observation(stamped) => self.observe(stamped, now, out),
             Input::Undecodable { stamp, reason } => {
+                self.meet(&stamp.node, &stamp.outbox, self.state.frontier, out);
                 if self.intake.note(&stamp) {
                     self.decide(
                         Decision::Quarantined {
@@ -230,19 +246,13 @@ impl Coordinator {
             Input::Watermark(watermark) => {
                 let node = watermark.node.clone();
                 self.intake.heard(&node, now);
+                self.meet(&node, &watermark.outbox, watermark.at, out);
                 if self.intake.promised(watermark, now) {
                     self.welcome(&node, now, out);
                 }
                 self.advance(out);
             }
-            Input::Status(status) => match status.state {
-                NodeState::Online => {
-                    self.intake.heard(&status.node, now);
-                    self.welcome(&status.node, now, out);
-                }
-                // The limit on silence decides, so that a short reconnection harms nobody.
-                NodeState::Offline => {}
-            },
+            Input::Status(status) => self.told_status(&status, now, out),
             Input::DeviceEnrolled { device, key, role } => {
                 self.devices.insert(device, EnrolledDevice { key, role });
             }
@@ -276,6 +286,8 @@ impl Coordinator {
                     self.close(review, by, session, items, out);
                 }
             }
+            Input::Bar { bar, reason } => self.bar(bar, reason, now, out),
+            Input::Unbar { bar } => self.unbar(bar, now, out),
             Input::Tick => self.look_for_silence(now, out),
             Input::EndOfRecording => self.end_recording(out),
         }
@@ -300,13 +312,35 @@ impl Coordinator {
     fn decide(&mut self, decision: Decision, out: &mut Vec<Output>) {
         let reviewed = self.state.change_of_review(&decision);
         self.state.apply(&decision);
+        if let Decision::SessionOpened { at, .. } | Decision::TrackBound { at, .. } = &decision {
+            self.lost_from = self.lost_from.min(*at);
+        }
         self.inferring.follow(&decision, reviewed.as_ref());
         out.push(Output::Decide(decision));
+    }
+
+    fn told_status(&mut self, status: &NodeStatus, now: Timestamp, out: &mut Vec<Output>) {
+        match status.state {
+            NodeState::Online => {
+                self.intake.heard(&status.node, now);
+                self.welcome(&status.node, now, out);
+                self.heed_trouble(status, now, out);
+                if let Some(outbox) = &status.outbox {
+                    let has = self.intake.contiguous(&status.node, outbox);
+                    out.push(commit(&status.node, outbox, has));
+                }
+            }
+            // The limit on silence decides, so that a short reconnection harms nobody.
+            NodeState::Offline => {}
+        }
     }
 
     fn observe(&mut self, stamped: Arc<Stamped>, now: Timestamp, out: &mut Vec<Output>) {
         let stamp = stamped.stamp.clone();
         self.intake.heard(&stamp.node, now);
+        let at = stamped.observation.end();
+        self.meet(&stamp.node, &stamp.outbox, at, out);
+        self.heed_clock(&stamp.node, &stamped.clock, now, out);
         if self.intake.note(&stamp) {
             self.welcome(&stamp.node, now, out);
             out.push(Output::Accept(stamped.clone()));

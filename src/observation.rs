@@ -67,6 +67,7 @@ pub enum Observation {
     Shelf(ShelfObservation),
     Body(BodySegment),
     Gate(GateObservation),
+    Gap(GapObservation),
 }
 
 impl Observation {
@@ -76,6 +77,7 @@ impl Observation {
             Observation::Shelf(o) => o.start,
             Observation::Body(o) => o.start,
             Observation::Gate(o) => o.at,
+            Observation::Gap(o) => o.start,
         }
     }
 
@@ -85,6 +87,7 @@ impl Observation {
             Observation::Shelf(o) => o.end,
             Observation::Body(o) => o.end,
             Observation::Gate(o) => o.at,
+            Observation::Gap(o) => o.end,
         }
     }
 }
@@ -259,6 +262,52 @@ pub enum GateEvent {
     PassedOut,
 }
 
+/// A time of which a node can't vouch for everything: it was off, or could not keep what it saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct GapObservation {
+    /// The last moment that is vouched for.
+    pub start: Timestamp,
+    /// The first moment that is vouched for again.
+    pub end: Timestamp,
+    pub cause: GapCause,
+    /// Observations that were made and could not be kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// The outbox that was given up for the one that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<OutboxId>,
+    /// What stands differently on the shelves since, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shelves: Vec<ShelfGap>,
+}
+
+/// Why there is a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The node was off.
+    Off,
+    /// Its outbox, or its disk, was full.
+    Full,
+    /// Its outbox was an old copy: what the newer one had not sent is lost.
+    Replaced,
+}
+
+/// What changed on a shelf while nobody watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ShelfGap {
+    pub shelf: ShelfId,
+    /// The plates that read differently afterwards, left to right.
+    pub plates: Vec<PlateChange>,
+}
+
+impl ShelfGap {
+    /// What came (positive) or left (negative), over all plates.
+    pub fn delta(&self) -> Milligrams {
+        self.plates.iter().map(|p| p.delta_mg).sum()
+    }
+}
+
 /// A node's promise: no later message of it has its start at or before `at`, but for the shelves whose
 /// interval is still open; and what comes later ends after `at`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -292,6 +341,9 @@ pub struct NodeStatus {
     /// What is wrong, in a sentence; empty if nothing is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trouble: String,
+    /// The outbox that it speaks with: `online` asks what is committed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<OutboxId>,
 }
 
 /// Whether a node is there.

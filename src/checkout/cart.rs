@@ -20,6 +20,9 @@ pub struct Cart {
     last_taken: Option<ProductId>,
     /// Units that were taken out by a revision before the revision of their put-back has brought them in.
     ahead: BTreeMap<ProductId, Held>,
+    /// What persons have added to or taken out of the cart beside what the store saw: units and mass of each product.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    amended: BTreeMap<ProductId, (i64, Milligrams)>,
     /// Changes that wait for a verdict, with what they most likely were.
     pub reviews: BTreeMap<ReviewId, Vec<Item>>,
 }
@@ -118,11 +121,39 @@ impl Cart {
         )
     }
 
-    /// Replaces all lines.
+    /// Adds (or, where `put`, takes out) what a person says somebody took (or put back) while nobody watched; `mass` is
+    /// how the shelf changed. It stays whatever the store sees besides.
+    pub fn amend(&mut self, items: &[Item], mass: Milligrams, put: bool, catalogue: &Catalogue) {
+        let sign = if put { -1 } else { 1 };
+        for (item, share) in shares(items, mass, catalogue) {
+            let (units, grams) = self.amended.entry(item.product.clone()).or_default();
+            *units += sign * i64::from(item.quantity);
+            *grams += Milligrams(sign * share.0);
+        }
+        if put {
+            self.put_back(items, mass, catalogue);
+        } else {
+            self.take(items, mass, catalogue);
+        }
+    }
+
+    /// Replaces all lines, but for what persons have amended.
     pub fn determine(&mut self, lines: &[SureLine]) {
         self.ahead.clear();
-        self.lines = (lines.iter())
-            .filter(|line| line.quantity > 0)
+        self.lines = self.amended(lines);
+    }
+
+    /// Whether [`Cart::determine`] would change how many units there are of anything.
+    pub fn is_determined_as(&self, lines: &[SureLine]) -> bool {
+        let there = self.lines.iter().map(|(id, held)| (id, held.quantity));
+        there.eq(self
+            .amended(lines)
+            .iter()
+            .map(|(id, held)| (id, held.quantity)))
+    }
+
+    fn amended(&self, lines: &[SureLine]) -> BTreeMap<ProductId, Held> {
+        let mut all: BTreeMap<ProductId, Held> = (lines.iter())
             .map(|line| {
                 let held = Held {
                     quantity: line.quantity,
@@ -131,6 +162,14 @@ impl Cart {
                 (line.product.clone(), held)
             })
             .collect();
+        for (id, (units, mass)) in &self.amended {
+            let held = all.entry(id.clone()).or_default();
+            let quantity = (i64::from(held.quantity) + units).max(0);
+            held.quantity = u32::try_from(quantity).unwrap_or(u32::MAX);
+            held.mass = Milligrams((held.mass + *mass).0.max(0));
+        }
+        all.retain(|_, held| held.quantity > 0);
+        all
     }
 
     /// Drops units from the cart, each with an even share of what its line weighs.

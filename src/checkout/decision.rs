@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Bar;
 use super::payment::{IdempotencyKey, PaymentOutcome};
 use super::receipt::Receipt;
 use super::session::{Role, SessionId};
@@ -65,6 +66,15 @@ pub enum Decision {
         items: Vec<Item>,
         reason: String,
     },
+    /// Nobody closed the visit, and it is taken for over: the exit follows.
+    VisitGivenUp {
+        session: SessionId,
+        at: Timestamp,
+        reason: String,
+        /// Nothing of it is charged.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        written_off: bool,
+    },
     /// The shopper has left; what counts are changes before this.
     SessionExited { session: SessionId, at: Timestamp },
     /// The shopper has left: these are the units that are theirs whichever way the doubtful changes went. The cart
@@ -113,13 +123,38 @@ pub enum Decision {
     NodeSilent { node: NodeName, since: Timestamp },
     /// A node that was silent is back.
     NodeBack { node: NodeName, at: Timestamp },
-    /// Observations are missing between two sequences of an outbox.
+    /// What a node saw in a stretch of time is lost, or it saw nothing. The carts that this can have touched wait for
+    /// the deadline of reviews.
     Gap {
         node: NodeName,
         outbox: OutboxId,
+        /// The sequences between these two of that outbox will never come.
         after: u64,
         before: u64,
+        /// Observations that had no sequence yet when they were given up.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        dropped: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Timestamp>,
+        /// What changed meanwhile is known by weight: see [`Decision::Unwatched`]. No cart waits for anything else.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        weighed: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
+    /// What changed on a shelf while its node was off, in grams: it waits for a person, and nobody is charged by
+    /// itself.
+    Unwatched(Attributed),
+    /// Nobody is let in from now on, whatever code they show.
+    EntryBarred {
+        bar: Bar,
+        at: Timestamp,
+        reason: String,
+    },
+    /// That is over.
+    EntryFreed { bar: Bar, at: Timestamp },
     /// A stamped message could not be decoded; it is kept as it came.
     Quarantined { stamp: Stamp, reason: String },
     /// Everything that ended at or before `to` has been decided.
@@ -135,6 +170,7 @@ impl Decision {
             | Decision::AdmittedUnsecured { at, .. }
             | Decision::TrackBound { at, .. }
             | Decision::ReviewClosed { at, .. }
+            | Decision::VisitGivenUp { at, .. }
             | Decision::SessionExited { at, .. }
             | Decision::CartDetermined { at, .. }
             | Decision::CartDrafted { at, .. }
@@ -144,18 +180,21 @@ impl Decision {
             | Decision::PaymentDecided { at, .. }
             | Decision::ProviderAway { at, .. }
             | Decision::ProviderBack { at }
-            | Decision::NodeBack { at, .. } => Some(*at),
-            Decision::Attributed(attributed) | Decision::Revised(attributed) => Some(attributed.at),
+            | Decision::NodeBack { at, .. }
+            | Decision::EntryBarred { at, .. }
+            | Decision::EntryFreed { at, .. } => Some(*at),
+            Decision::Attributed(attributed)
+            | Decision::Revised(attributed)
+            | Decision::Unwatched(attributed) => Some(attributed.at),
+            Decision::Gap { to, .. } => *to,
             Decision::NodeSilent { since, .. } => Some(*since),
             Decision::FrontierAdvanced { to } => Some(*to),
-            Decision::ReceiptIssued { .. }
-            | Decision::Gap { .. }
-            | Decision::Quarantined { .. } => None,
+            Decision::ReceiptIssued { .. } | Decision::Quarantined { .. } => None,
         }
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 22] = [
+    pub const NAMES: [&'static str; 26] = [
         "session_opened",
         "entry_refused",
         "admitted_unsecured",
@@ -164,6 +203,7 @@ impl Decision {
         "revised",
         "review_closed",
         "lines_dropped",
+        "visit_given_up",
         "session_exited",
         "cart_determined",
         "cart_drafted",
@@ -176,6 +216,9 @@ impl Decision {
         "node_silent",
         "node_back",
         "gap",
+        "unwatched",
+        "entry_barred",
+        "entry_freed",
         "quarantined",
         "frontier_advanced",
     ];
@@ -191,6 +234,7 @@ impl Decision {
             Decision::Revised(_) => "revised",
             Decision::ReviewClosed { .. } => "review_closed",
             Decision::LinesDropped { .. } => "lines_dropped",
+            Decision::VisitGivenUp { .. } => "visit_given_up",
             Decision::SessionExited { .. } => "session_exited",
             Decision::CartDetermined { .. } => "cart_determined",
             Decision::CartDrafted { .. } => "cart_drafted",
@@ -203,6 +247,9 @@ impl Decision {
             Decision::NodeSilent { .. } => "node_silent",
             Decision::NodeBack { .. } => "node_back",
             Decision::Gap { .. } => "gap",
+            Decision::Unwatched(_) => "unwatched",
+            Decision::EntryBarred { .. } => "entry_barred",
+            Decision::EntryFreed { .. } => "entry_freed",
             Decision::Quarantined { .. } => "quarantined",
             Decision::FrontierAdvanced { .. } => "frontier_advanced",
         }
@@ -215,6 +262,7 @@ impl Decision {
             | Decision::AdmittedUnsecured { session, .. }
             | Decision::TrackBound { session, .. }
             | Decision::LinesDropped { session, .. }
+            | Decision::VisitGivenUp { session, .. }
             | Decision::SessionExited { session, .. }
             | Decision::CartDetermined { session, .. }
             | Decision::CartDrafted { session, .. }
@@ -222,7 +270,9 @@ impl Decision {
             | Decision::PaymentRequested { session, .. }
             | Decision::PaymentDecided { session, .. } => session == whom,
             Decision::ReviewClosed { session, .. } => session.as_ref() == Some(whom),
-            Decision::Attributed(attributed) | Decision::Revised(attributed) => {
+            Decision::Attributed(attributed)
+            | Decision::Revised(attributed)
+            | Decision::Unwatched(attributed) => {
                 let mut shares = attributed.hypotheses.iter().flat_map(Hypothesis::shares);
                 shares.any(|(session, _)| session == Some(whom))
             }
@@ -232,11 +282,17 @@ impl Decision {
             | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => false,
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the gateway is asked to do.

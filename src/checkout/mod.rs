@@ -3,6 +3,7 @@
 pub mod attribution;
 pub mod cart;
 pub mod decision;
+pub mod entry;
 pub mod entry_code;
 pub mod payment;
 pub mod receipt;

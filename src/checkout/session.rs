@@ -67,6 +67,9 @@ pub struct Session {
     pub cart: Cart,
     /// What was in doubt until the end, and is not charged.
     pub uncharged: Vec<Item>,
+    /// Nothing of it is charged.
+    #[serde(default)]
+    pub written_off: bool,
     pub payment: PaymentState,
     /// The payer has agreed to one further charge where the hold does not cover the total.
     pub second_charge: bool,

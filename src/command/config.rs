@@ -132,6 +132,15 @@ fn shown(definition: &Definition) -> Result<String, std::fmt::Error> {
         "  provider away      {}",
         provider_away(&policy.offline)
     )?;
+    let limits = &policy.limits;
+    writeln!(out, "  visit lost after   {} s", limits.visit_lost_s)?;
+    writeln!(out, "  admitted for       {} s", limits.admission_s)?;
+    writeln!(
+        out,
+        "  cleared within     {} s of closing",
+        limits.closing_s
+    )?;
+    writeln!(out, "  clock error up to  {} s", limits.clock_error_max_s)?;
     match definition.layout.gate {
         Some(gate) => writeln!(out, "\ngate at x {} m, y {} m", gate.place.x, gate.place.y)?,
         None => writeln!(out, "\nno gate")?,

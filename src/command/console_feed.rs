@@ -149,7 +149,10 @@ pub fn feed(
             Output::Decide(decision) => told.events.push(decision, &for_observer),
             Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_time.now()),
             Output::Effect(
-                Effect::Commit { .. } | Effect::Pay { .. } | Effect::OpenGate { .. },
+                Effect::Commit { .. }
+                | Effect::Pay { .. }
+                | Effect::OpenGate { .. }
+                | Effect::ReleaseGate,
             ) => {}
         }
     });

@@ -8,6 +8,7 @@ use super::view::{Shopper, product_name};
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest,
 };
+use crate::checkout::entry::Bar;
 use crate::checkout::payment::PaymentOutcome;
 use crate::checkout::receipt::{Paid, Receipt};
 use crate::checkout::session::{Role, SessionId};
@@ -157,6 +158,13 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::ReviewClosed {
             by, session, items, ..
         } => tell_closed(by, session.as_ref(), items, definition),
+        Decision::VisitGivenUp {
+            session, reason, ..
+        } => {
+            let mut told = Told::of(EventKind::Gate, session, "is taken to have left")?;
+            told.detail = Some(reason.clone());
+            Some(told)
+        }
         Decision::SessionExited { session, .. } => Told::of(EventKind::Gate, session, "left"),
         Decision::CartDetermined { .. } => None,
         Decision::CartDrafted {
@@ -210,8 +218,18 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             node,
             after,
             before,
+            dropped,
+            reason,
             ..
-        } => tell_gap(node, before.saturating_sub(*after).saturating_sub(1)),
+        } => {
+            let unsent = before.saturating_sub(*after).saturating_sub(1);
+            tell_gap(node, unsent + dropped, reason)
+        }
+        Decision::Unwatched(attributed) => tell_unwatched(attributed, definition),
+        Decision::EntryBarred { reason, .. } => {
+            Told::urgent(EventKind::Gate, format!("Nobody is let in: {reason}"))
+        }
+        Decision::EntryFreed { bar, .. } => Told::new(EventKind::Gate, freed(bar)),
         Decision::Quarantined { stamp, reason } => {
             let node = &stamp.node;
             let sentence = format!("A message of node {node} could not be read and was set aside");
@@ -259,12 +277,37 @@ fn tell_outcome(session: &SessionId, outcome: &PaymentOutcome) -> Option<Told> {
     }
 }
 
-fn tell_gap(node: &NodeName, lost: u64) -> Option<Told> {
+fn tell_gap(node: &NodeName, lost: u64, reason: &str) -> Option<Told> {
     let sentence = match lost {
+        0 => format!("What node {node} saw may be missing"),
         1 => format!("1 observation of node {node} is missing"),
         _ => format!("{lost} observations of node {node} are missing"),
     };
-    Told::urgent(EventKind::Node, sentence)
+    let mut told = Told::urgent(EventKind::Node, sentence)?;
+    told.detail = (!reason.is_empty()).then(|| reason.to_owned());
+    Some(told)
+}
+
+fn freed(bar: &Bar) -> String {
+    match bar {
+        Bar::Emergency => "The emergency is over".to_owned(),
+        Bar::Closed => "The store is open again".to_owned(),
+        Bar::Disk => "There is room on the disk again".to_owned(),
+        Bar::Node { node } => format!("Node {node} is in order again"),
+        Bar::Clock { node } => format!("The clock of node {node} is right again"),
+    }
+}
+
+/// What changed while nobody watched, and what it may have been.
+fn tell_unwatched(attributed: &Attributed, definition: &Definition) -> Option<Told> {
+    let AttributionVerdict::Review { reason, .. } = &attributed.verdict else {
+        return None;
+    };
+    let mut told = Told::urgent(EventKind::Review, reason.clone())?;
+    let items = attributed.hypotheses.first().map(|h| &h.items);
+    let items = items.filter(|items| !items.is_empty());
+    told.detail = items.map(|items| format!("It weighs as {}.", item_list(items, definition)));
+    Some(told)
 }
 
 fn tell_receipt(receipt: &Receipt) -> Option<Told> {

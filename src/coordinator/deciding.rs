@@ -30,7 +30,11 @@ impl Coordinator {
         let before = out.len();
         loop {
             let due = self.intake.next_due().filter(|due| *due <= limit);
-            match (due, self.next_deadline(due.unwrap_or(limit))) {
+            let deadline = match self.is_emergency() {
+                true => None,
+                false => self.next_deadline(due.unwrap_or(limit)),
+            };
+            match (due, deadline) {
                 (Some(due), Some((deadline, session))) if deadline < due => {
                     self.pass_deadline(&session, deadline, out);
                 }
@@ -39,7 +43,9 @@ impl Coordinator {
                 (None, None) => break,
             }
         }
-        self.settle_ready(limit, out);
+        if !self.is_emergency() {
+            self.settle_ready(limit, out);
+        }
         if limit > self.state.frontier {
             self.state.frontier = limit;
             self.forget_old(limit);
@@ -78,6 +84,7 @@ impl Coordinator {
             Observation::Shelf(change) => self.attribute(stamp, change, out),
             Observation::Body(segment) => self.follow(segment, out),
             Observation::Gate(event) => self.pass(event, out),
+            Observation::Gap(gap) => self.decide_gap(stamp, gap, out),
         }
     }
 
@@ -106,7 +113,6 @@ impl Coordinator {
                 },
                 out,
             );
-            self.lost_from = self.lost_from.min(at);
             self.authorise(session, at, out);
         } else if new
             && !self.is_claimed(&segment.track)

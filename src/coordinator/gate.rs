@@ -82,6 +82,9 @@ impl Coordinator {
             ));
         }
         let role = phone.role;
+        if let Some(reason) = self.barred(role) {
+            return Err(reason.to_owned());
+        }
         if role.is_shopper()
             && let Some((_, why)) = &self.state.provider_away
         {
@@ -110,6 +113,7 @@ impl Coordinator {
             Some(track) => self.bind(session, track, at, out),
             None => {
                 self.unbound.insert(session, Some(at));
+                self.lost_from = self.lost_from.min(at);
             }
         }
     }

@@ -119,6 +119,10 @@ impl Inferring {
             | Decision::ReceiptIssued { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

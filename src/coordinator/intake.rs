@@ -38,6 +38,7 @@ pub fn due_at(observation: &Observation) -> Timestamp {
             o.end.max(changed).max(stood.unwrap_or(changed))
         }
         Observation::Body(o) => o.start,
+        Observation::Gap(o) => o.end,
         Observation::Gate(o) => match o.event {
             crate::observation::GateEvent::CodeShown { .. } => o.at,
             // Whose body passed is told by the poses around it.
@@ -78,6 +79,8 @@ struct Heard {
     promise: Option<Watermark>,
     /// Promises that wait for observations still under way, oldest first.
     waiting: VecDeque<Watermark>,
+    /// Outboxes that have spoken since the start.
+    outboxes: BTreeSet<OutboxId>,
 }
 
 impl Heard {
@@ -86,6 +89,14 @@ impl Heard {
         (self.waiting.back().or(self.promise.as_ref()))
             .is_some_and(|last| last.outbox == watermark.outbox && watermark.at < last.at)
     }
+}
+
+/// Sequences of an outbox that will never come: those between the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub outbox: OutboxId,
+    pub after: u64,
+    pub before: u64,
 }
 
 /// The arrivals that are not decided yet.
@@ -108,6 +119,52 @@ impl Intake {
             nodes,
             ..Intake::default()
         }
+    }
+
+    /// Notes that an outbox speaks. If it takes the place of another one of its node: what is known to be missing of
+    /// that one.
+    pub fn meet(&mut self, node: &NodeName, outbox: &OutboxId) -> Option<Vec<Missing>> {
+        let heard = self.nodes.get_mut(node)?;
+        if !heard.outboxes.insert(outbox.clone()) {
+            return None;
+        }
+        let key = (node.clone(), outbox.clone());
+        let others = self.of_node(node).filter(|(other, _)| *other != outbox);
+        let missing: Vec<Missing> = others
+            .flat_map(|(id, r)| self.missing(node, id, r))
+            .collect();
+        let heard = self.nodes.get(node)?;
+        let had_another = heard.outboxes.len() > 1 || self.of_node(node).next().is_some();
+        (had_another && !self.outboxes.contains_key(&key)).then_some(missing)
+    }
+
+    fn of_node(&self, node: &NodeName) -> impl Iterator<Item = (&OutboxId, &Received)> {
+        let from = (node.clone(), OutboxId::from(""));
+        let all = self.outboxes.range(from..);
+        all.take_while(move |((of, _), _)| of == node)
+            .map(|((_, outbox), received)| (outbox, received))
+    }
+
+    /// What never came of an outbox, as far as is known that there was more.
+    fn missing(&self, node: &NodeName, outbox: &OutboxId, received: &Received) -> Vec<Missing> {
+        let waiting = self.nodes.get(node).into_iter().flat_map(|h| &h.waiting);
+        let promised = waiting.filter(|w| w.outbox == *outbox).map(|w| w.sequence);
+        let beyond = promised.max().unwrap_or(0).saturating_add(1);
+        let known = received.ahead.iter().copied().chain([beyond]);
+        let mut after = received.contiguous;
+        let mut missing = Vec::new();
+        for before in known {
+            if before > after + 1 {
+                let outbox = outbox.clone();
+                missing.push(Missing {
+                    outbox,
+                    after,
+                    before,
+                });
+            }
+            after = after.max(before);
+        }
+        missing
     }
 
     /// Notes a stamp. False if it was there already, or is too far ahead to be kept.
@@ -186,6 +243,22 @@ impl Intake {
             return self.promise_of(&node) > before;
         }
         false
+    }
+
+    /// The time that a node has promised, if it has promised any.
+    pub fn promised_by(&self, node: &NodeName) -> Option<Timestamp> {
+        self.promise_of(node)
+    }
+
+    /// Where what has arrived of another outbox of a node ends.
+    pub fn end_of_another(&self, node: &NodeName, outbox: &OutboxId) -> Option<Missing> {
+        let mut others = self.of_node(node).filter(|(other, _)| *other != outbox);
+        let (other, received) = others.next()?;
+        Some(Missing {
+            outbox: other.clone(),
+            after: received.contiguous,
+            before: received.contiguous + 1,
+        })
     }
 
     fn promise_of(&self, node: &NodeName) -> Option<Timestamp> {

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::inferring::{Inferring, KeptInferring};
 use super::intake::KeptOutbox;
+use super::state::Gap;
 use super::{Coordinator, OpenReview, State, Visit};
 use crate::checkout::decision::{Attributed, ReviewId};
+use crate::checkout::entry::{Bar, Barred};
 use crate::checkout::session::{SessionId, Sessions};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{DeviceId, Observation, Stamp, Stamped, TrackId};
@@ -49,6 +51,10 @@ struct KeptState {
     reviews: BTreeMap<ReviewId, OpenReview>,
     silent: BTreeMap<NodeName, Timestamp>,
     provider_away: Option<(Timestamp, String)>,
+    #[serde(default)]
+    gaps: Vec<Gap>,
+    #[serde(default)]
+    bars: Vec<(Bar, Barred)>,
     frontier: Timestamp,
     accepted: u64,
     reviewed: u64,
@@ -69,6 +75,8 @@ impl State {
             reviews,
             silent,
             provider_away,
+            gaps,
+            bars,
             frontier,
             accepted,
             reviewed,
@@ -85,6 +93,8 @@ impl State {
             reviews,
             silent,
             provider_away,
+            gaps,
+            bars: bars.into_iter().collect(),
             frontier,
             accepted,
             reviewed,
@@ -106,6 +116,8 @@ impl State {
             reviews: kept.reviews,
             silent: kept.silent,
             provider_away: kept.provider_away,
+            gaps: kept.gaps,
+            bars: kept.bars.into_iter().collect(),
             frontier: kept.frontier,
             accepted: kept.accepted,
             reviewed: kept.reviewed,

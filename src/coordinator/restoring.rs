@@ -103,6 +103,10 @@ impl Coordinator {
             | Decision::PaymentRequested { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::FrontierAdvanced { .. } => {}
         }
@@ -153,6 +157,7 @@ impl Coordinator {
                 }
                 passed
             }
+            Observation::Gap(_) => passed,
         };
         if !decided {
             self.intake.wait(stamped);

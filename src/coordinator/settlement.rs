@@ -28,7 +28,7 @@ impl Coordinator {
     /// The same for whoever is inside. Their deadlines only move away, so that nobody needs to be looked at before the
     /// earliest one that there was when they were looked at last.
     fn next_lost(&mut self, limit: Timestamp) -> Option<(Timestamp, SessionId)> {
-        if !self.gateless || limit < self.lost_from {
+        if limit < self.lost_from {
             return None;
         }
         let inside = (self.state.active.iter()).filter(|id| !self.state.leaving.contains(*id));
@@ -49,10 +49,7 @@ impl Coordinator {
     fn deadline(&self, session: &Session) -> Option<Timestamp> {
         let policy = &self.definition.policy;
         match session.state {
-            SessionState::Inside if self.gateless => {
-                let visit = self.visits.get(session.track.as_ref()?)?;
-                Some(visit.last_seen.plus_seconds(policy.track_lost_s))
-            }
+            SessionState::Inside => self.given_up_at(session),
             // Whether it is a draft already depends on how far the watermarks came at a time; its deadline does not.
             SessionState::Leaving | SessionState::Draft => {
                 let exit = session.exited_at?;
@@ -61,7 +58,7 @@ impl Coordinator {
                     session.state == SessionState::Leaving && self.may_still_change(session, exit);
                 (!waits).then_some(due)
             }
-            SessionState::Inside | SessionState::Settled | SessionState::Closed => None,
+            SessionState::Settled | SessionState::Closed => None,
         }
     }
 
@@ -70,21 +67,7 @@ impl Coordinator {
             return;
         };
         match session.state {
-            SessionState::Inside => {
-                let last_seen = session
-                    .track
-                    .as_ref()
-                    .and_then(|t| self.visits.get(t))
-                    .map(|v| v.last_seen);
-                let at = last_seen.unwrap_or(due);
-                self.decide(
-                    Decision::SessionExited {
-                        session: id.clone(),
-                        at,
-                    },
-                    out,
-                );
-            }
+            SessionState::Inside => self.give_up(id, due, out),
             SessionState::Leaving | SessionState::Draft => {
                 self.determine(id, session.exited_at.unwrap_or(due), out);
                 let Some(session) = self.state.sessions.get(id) else {
@@ -219,6 +202,7 @@ impl Coordinator {
                     Observation::Shelf(change) => {
                         change.start.min(change.peak) <= exit && mine(change.shelf)
                     }
+                    Observation::Gap(gap) => gap.start <= exit,
                     Observation::Body(_) | Observation::Gate(_) => false,
                 })
     }
@@ -231,9 +215,9 @@ impl Coordinator {
         else {
             return;
         };
-        let same = (session.cart.lines().map(|(id, held)| (id, held.quantity)))
-            .eq(sure.lines.iter().map(|line| (&line.product, line.quantity)));
-        let answered = sure.doubted.is_empty() && !session.cart.reviews.is_empty();
+        let same = session.cart.is_determined_as(&sure.lines);
+        let mut reviews = session.cart.reviews.keys();
+        let answered = sure.doubted.is_empty() && reviews.any(|r| !self.state.is_unwatched(r));
         if !same || answered {
             let determined = Decision::CartDetermined {
                 session: id.clone(),
@@ -247,10 +231,16 @@ impl Coordinator {
 
     /// Why the cart must wait as a draft.
     fn waits_for(&self, session: &Session) -> Option<String> {
+        if session.written_off {
+            return None;
+        }
         let reviews = session.cart.reviews.len();
         // No verdict changes what staff pay.
         if reviews > 0 && session.role.is_shopper() {
             return Some(format!("{reviews} of its lines wait for a verdict"));
+        }
+        if let Some(gap) = self.gap_touching(session) {
+            return Some(gap.reason.clone());
         }
         let shelves: Vec<_> = session.track.iter().flat_map(|t| near(self, t)).collect();
         let matters = |name: &crate::store::NodeName| {
@@ -269,8 +259,10 @@ impl Coordinator {
     /// What the visit costs, line by line: nothing for staff, whose receipt says no more than that they were here.
     pub(super) fn lines_to_pay(&self, session: &Session) -> Vec<ReceiptLine> {
         match session.role {
-            Role::Shopper => session.cart.receipt_lines(&self.definition.catalogue),
-            Role::Staff => Vec::new(),
+            Role::Shopper if !session.written_off => {
+                session.cart.receipt_lines(&self.definition.catalogue)
+            }
+            Role::Shopper | Role::Staff => Vec::new(),
         }
     }
 

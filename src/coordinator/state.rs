@@ -9,6 +9,7 @@ use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, Movement, ReviewId, SureLine,
 };
+use crate::checkout::entry::{Bar, Barred};
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
 use crate::observation::{Item, Stamp, TrackId};
@@ -26,6 +27,18 @@ pub const CLOSED_KEPT_S: f64 = 25.0 * 3_600.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenReview {
     pub change: Attributed,
+    pub reason: String,
+    /// It changed while its node was off: only a person can say whose it is.
+    #[serde(default)]
+    pub unwatched: bool,
+}
+
+/// A stretch of time of which a node has lost something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub node: NodeName,
+    pub from: Timestamp,
+    pub to: Timestamp,
     pub reason: String,
 }
 
@@ -50,6 +63,10 @@ pub struct State {
     pub silent: BTreeMap<NodeName, Timestamp>,
     /// Since when the payment provider gives no answer, and why.
     pub provider_away: Option<(Timestamp, String)>,
+    /// What nodes have lost of late: see [`CLOSED_KEPT_S`].
+    pub gaps: Vec<Gap>,
+    /// Why nobody is let in, if there is any reason.
+    pub bars: BTreeMap<Bar, Barred>,
     /// Everything that is due at or before this has been decided.
     pub frontier: Timestamp,
     /// Changes that a cart followed from.
@@ -75,6 +92,8 @@ impl State {
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
             provider_away: None,
+            gaps: Vec::new(),
+            bars: BTreeMap::new(),
             frontier: Timestamp::MIN,
             accepted: 0,
             reviewed: 0,
@@ -112,6 +131,7 @@ impl State {
                     exited_at: None,
                     cart: Cart::default(),
                     uncharged: Vec::new(),
+                    written_off: false,
                     payment: PaymentState::None,
                     second_charge: *second_charge,
                     unsecured: false,
@@ -145,6 +165,11 @@ impl State {
                     s.uncharged.extend(items.iter().cloned());
                 });
             }
+            Decision::VisitGivenUp {
+                session,
+                written_off,
+                ..
+            } => self.with(session, |s| s.written_off |= written_off),
             Decision::SessionExited { session, at } => {
                 self.leaving.insert(session.clone());
                 self.with(session, |s| {
@@ -204,7 +229,34 @@ impl State {
             Decision::NodeBack { node, .. } => {
                 self.silent.remove(node);
             }
-            Decision::Gap { .. } | Decision::Quarantined { .. } => self.losses += 1,
+            Decision::Gap {
+                node,
+                from,
+                to,
+                weighed,
+                reason,
+                ..
+            } => {
+                self.losses += 1;
+                let (node, reason) = (node.clone(), reason.clone());
+                if let Some((from, to)) = from.zip(*to).filter(|_| !weighed) {
+                    self.gaps.push(Gap {
+                        node,
+                        from,
+                        to,
+                        reason,
+                    });
+                }
+            }
+            Decision::Unwatched(attributed) => self.open_review(attributed, true),
+            Decision::EntryBarred { bar, at, reason } => {
+                let (since, reason) = (*at, reason.clone());
+                self.bars.insert(bar.clone(), Barred { since, reason });
+            }
+            Decision::EntryFreed { bar, .. } => {
+                self.bars.remove(bar);
+            }
+            Decision::Quarantined { .. } => self.losses += 1,
             Decision::FrontierAdvanced { to } => {
                 self.frontier = self.frontier.max(*to);
                 self.forget_closed(*to);
@@ -235,33 +287,49 @@ impl State {
                 self.accepted += 1;
                 self.move_items(attributed, first, false);
             }
-            AttributionVerdict::Review { review, reason } => {
+            AttributionVerdict::Review { .. } => {
                 self.reviewed += 1;
-                let open = OpenReview {
-                    change: attributed.clone(),
-                    reason: reason.clone(),
-                };
-                self.reviews.insert(review.clone(), open);
-                for (session, may_be) in involved(attributed) {
-                    self.with(session, |s| {
-                        s.cart.reviews.insert(review.clone(), may_be.items.to_vec());
-                    });
-                }
+                self.open_review(attributed, false);
             }
             AttributionVerdict::Nothing { .. } => {}
         }
         (self.changes).insert(attributed.change.clone(), attributed.clone());
     }
 
+    fn open_review(&mut self, attributed: &Attributed, unwatched: bool) {
+        let AttributionVerdict::Review { review, reason } = &attributed.verdict else {
+            return;
+        };
+        let open = OpenReview {
+            change: attributed.clone(),
+            reason: reason.clone(),
+            unwatched,
+        };
+        self.reviews.insert(review.clone(), open);
+        for (session, may_be) in involved(attributed) {
+            self.with(session, |s| {
+                s.cart.reviews.insert(review.clone(), may_be.items.to_vec());
+            });
+        }
+    }
+
+    /// Whether a review is about what changed while nobody watched: no evidence about other changes answers it.
+    pub(super) fn is_unwatched(&self, review: &ReviewId) -> bool {
+        self.reviews.get(review).is_some_and(|open| open.unwatched)
+    }
+
     /// Gives a session the units that are theirs for sure. Where nothing is in doubt, no review keeps them waiting.
     fn determine(&mut self, session: &SessionId, lines: &[SureLine], doubted: &[Item]) {
-        let mut answered = Vec::new();
+        let answers = |id: &ReviewId| doubted.is_empty() && !self.is_unwatched(id);
+        let answered: Vec<ReviewId> = (self.sessions.get(session).into_iter())
+            .flat_map(|s| s.cart.reviews.keys())
+            .filter(|id| answers(id))
+            .cloned()
+            .collect();
         self.with(session, |s| {
             s.cart.determine(lines);
             s.uncharged = doubted.to_vec();
-            if doubted.is_empty() {
-                answered = std::mem::take(&mut s.cart.reviews).into_keys().collect();
-            }
+            s.cart.reviews.retain(|id, _| !answered.contains(id));
         });
         for review in answered {
             let mut waiting = self.active.iter().filter_map(|id| self.sessions.get(id));
@@ -326,6 +394,8 @@ impl State {
     /// revised, for what they have paid for is nobody else's. The end of a recording is no time.
     fn forget_closed(&mut self, now: Timestamp) {
         let oldest = now.plus_seconds(-CLOSED_KEPT_S);
+        self.gaps
+            .retain(|gap| now == Timestamp::MAX || gap.to >= oldest);
         let is_old = |(exit, _): &&(Timestamp, SessionId)| *exit < oldest;
         if now == Timestamp::MAX || self.closed.first().filter(is_old).is_none() {
             return;
@@ -403,7 +473,17 @@ impl State {
             also: Vec::new(),
             probability_ppm: 1_000_000,
         };
-        if !items.is_empty() {
+        if open.unwatched {
+            let (put, mass) = (
+                !open.change.kind.is_take(open.change.delta_mg),
+                open.change.delta_mg,
+            );
+            let catalogue = &self.definition.catalogue;
+            let session = session.and_then(|id| self.sessions.get_mut(id));
+            if let Some(session) = session.filter(|s| s.is_open()) {
+                session.cart.amend(items, mass, put, catalogue);
+            }
+        } else if !items.is_empty() {
             self.move_items(&open.change, &decided, false);
         }
         self.changes.remove(&open.change.change);

@@ -1,11 +1,14 @@
 //! What a store decides, as scripts of what it is told. See [`bench`] for the language.
 
+mod bars;
 mod bench;
+mod gaps;
 mod inference;
 mod paying;
 mod properties;
 mod regressions;
 mod store;
+mod stuck;
 
 use std::sync::Arc;
 

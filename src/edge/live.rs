@@ -258,7 +258,7 @@ impl LiveNode {
         };
         let at = self.last_at.map_or(at, |last| last.max(at));
         self.last_at = Some(at);
-        if !seen.is_empty() {
+        if !seen.is_empty() || self.link.has_lost() {
             self.link.append(self.clock.at(at), seen).await?;
         }
         self.promise(at);

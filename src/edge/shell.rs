@@ -278,6 +278,8 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
             | Input::Payer { .. }
             | Input::Refund { .. }
             | Input::Verdict { .. }
+            | Input::Bar { .. }
+            | Input::Unbar { .. }
             | Input::Tick
             | Input::EndOfRecording => return Ok(Admission::Admitted),
         };
@@ -340,6 +342,7 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
                     Output::Effect(
                         effect @ (Effect::Commit { .. }
                         | Effect::OpenGate { .. }
+                        | Effect::ReleaseGate
                         | Effect::Receipt(_)),
                     ) => effects.push(effect),
                 }

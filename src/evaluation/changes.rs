@@ -132,6 +132,10 @@ impl Fold {
             | Decision::ReceiptIssued { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

@@ -343,7 +343,10 @@ pub fn coordinate(recording: &Recording, inputs: &[(Input, Timestamp)]) -> usize
                     }
                     Output::Accept(_)
                     | Output::Effect(
-                        Effect::Commit { .. } | Effect::OpenGate { .. } | Effect::Receipt(_),
+                        Effect::Commit { .. }
+                        | Effect::OpenGate { .. }
+                        | Effect::ReleaseGate
+                        | Effect::Receipt(_),
                     ) => {}
                 }
             }
@@ -378,7 +381,7 @@ mod tests {
                 };
                 match &stamped.observation {
                     Observation::Shelf(change) => change.kind == ChangeKind::Take,
-                    Observation::Body(_) | Observation::Gate(_) => false,
+                    Observation::Body(_) | Observation::Gate(_) | Observation::Gap(_) => false,
                 }
             })
             .count();

@@ -23,6 +23,7 @@ pub struct Policy {
     pub reach_m: f64,
     /// Who may enter while the payment provider cannot be reached.
     pub offline: Offline,
+    pub limits: Limits,
 }
 
 /// Who may enter while the payment provider cannot be reached.
@@ -67,6 +68,31 @@ impl Offline {
     }
 }
 
+/// When the store stops waiting for somebody, and when it lets nobody in. In a definition file they stand beside the
+/// rest of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// With a gate: a shopper not seen for this long is taken to have left, seconds.
+    pub visit_lost_s: f64,
+    /// An admitted shopper who has not passed the gate by then is not coming, seconds.
+    pub admission_s: f64,
+    /// Who is still inside so long after closing time is taken to have left, seconds.
+    pub closing_s: f64,
+    /// Nobody is let in while a node's clock may be off by more than this, seconds.
+    pub clock_error_max_s: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            visit_lost_s: 600.0,
+            admission_s: 60.0,
+            closing_s: 900.0,
+            clock_error_max_s: 1.0,
+        }
+    }
+}
+
 impl Policy {
     /// The policy of a store whose definition sets none.
     pub fn default_in(currency: Currency) -> Self {
@@ -78,6 +104,7 @@ impl Policy {
             track_lost_s: 30.0,
             reach_m: 1.5,
             offline: Offline::Closed,
+            limits: Limits::default(),
         }
     }
 }

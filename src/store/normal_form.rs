@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Definition, NodeName, PlateId, ProductId, ShelfId, SoldBy};
+use super::{Definition, Limits, NodeName, PlateId, ProductId, ShelfId, SoldBy};
 use crate::units::Currency;
 
 /// Changes whenever the shape below does, so that hashes of two shapes never meet.
@@ -45,6 +45,9 @@ struct Policy {
     offline_shoppers_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offline_amount_max_minor: Option<i64>,
+    /// Those of a store that sets none are left out: definitions from before there were any keep their hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,6 +118,7 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
                 offline: (!policy.offline.is_closed()).then_some("capped"),
                 offline_shoppers_max: policy.offline.shoppers_max(),
                 offline_amount_max_minor: policy.offline.amount_max().map(|max| max.minor),
+                limits: (policy.limits != Limits::default()).then_some(policy.limits),
             },
             gate: layout.gate.map(|gate| [gate.place.x, gate.place.y]),
             nodes: (layout.nodes.iter())

@@ -120,6 +120,14 @@ pub struct RawPolicy {
     pub node_silent_s: Option<At<f64>>,
     /// Without a gate, a track not seen for this many seconds has left.
     pub track_lost_s: Option<At<f64>>,
+    /// With a gate, a shopper not seen for this many seconds has left.
+    pub visit_lost_s: Option<At<f64>>,
+    /// An admitted shopper who has not passed the gate after this many seconds is not coming.
+    pub admission_s: Option<At<f64>>,
+    /// Who is still inside so many seconds after closing time has left.
+    pub closing_s: Option<At<f64>>,
+    /// Nobody is let in while a node's clock may be off by more than this many seconds.
+    pub clock_error_max_s: Option<At<f64>>,
     /// A shelf matters to a shopper who came within this many metres of it.
     pub reach_m: Option<At<f64>>,
     /// While the payment provider cannot be reached: `closed` refuses entry, `capped` lets shoppers in up to

@@ -212,6 +212,11 @@ fn troubles() -> [Decision; 4] {
             outbox: "7f3a".into(),
             after: 6,
             before: 8,
+            dropped: 2,
+            from: Some(at(3)),
+            to: Some(at(4)),
+            weighed: false,
+            reason: "its outbox was full".to_owned(),
         },
         Decision::NodeSilent {
             node: "gondola-2".into(),

@@ -18,6 +18,7 @@ mod crash;
 mod day;
 mod definition;
 mod demo;
+mod durable;
 mod evaluate;
 mod expect;
 mod floors;

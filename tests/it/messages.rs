@@ -5,9 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use stroll::edge::wire::Message;
 use stroll::observation::{
-    BodySegment, ChangeKind, Committed, GateEvent, GateObservation, Item, ItemLikelihood,
-    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
-    ShelfObservation, Sighting, Stamp, Stamped, Stood, Watermark,
+    BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
+    ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
+    ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood, Watermark,
 };
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
@@ -56,6 +56,20 @@ fn sample(full: bool) -> Vec<Message> {
                 GateEvent::PassedOut
             },
         })),
+        stamped(Observation::Gap(GapObservation {
+            start: Timestamp(1),
+            end: Timestamp(9),
+            cause: GapCause::Full,
+            dropped: some(3) as u64,
+            replaces: full.then(|| "b-1".into()),
+            shelves: vec![
+                ShelfGap {
+                    shelf,
+                    plates: vec![]
+                };
+                some(16)
+            ],
+        })),
         Message::Watermark(Watermark {
             node: node.clone(),
             outbox: "b0".into(),
@@ -72,6 +86,7 @@ fn sample(full: bool) -> Vec<Message> {
             },
             version: text("0.1.0"),
             trouble: text("plate 1.5.3 gives no counts"),
+            outbox: full.then(|| "b0".into()),
         }),
         Message::Committed {
             node: node.clone(),
@@ -244,6 +259,38 @@ fn gate() -> impl Strategy<Value = Observation> {
     (time(), event).prop_map(|(at, event)| Observation::Gate(GateObservation { at, event }))
 }
 
+fn gap() -> impl Strategy<Value = Observation> {
+    let causes = vec![GapCause::Off, GapCause::Full, GapCause::Replaced];
+    let plates =
+        (any::<u16>(), -1_000_000_000..=1_000_000_000_i64).prop_map(|(plate, delta)| PlateChange {
+            plate,
+            delta_mg: Milligrams(delta),
+            sigma_mg: Milligrams(1),
+        });
+    let shelf = (shelf_id(), vec(plates, 0..=64));
+    let shelves = vec(
+        shelf.prop_map(|(shelf, plates)| ShelfGap { shelf, plates }),
+        0..=16,
+    );
+    (
+        span(),
+        prop::sample::select(causes),
+        0..=9_007_199_254_740_991_u64,
+        option::of(id()),
+        shelves,
+    )
+        .prop_map(|((start, end), cause, dropped, replaces, shelves)| {
+            Observation::Gap(GapObservation {
+                start,
+                end,
+                cause,
+                dropped,
+                replaces: replaces.map(Into::into),
+                shelves,
+            })
+        })
+}
+
 fn observation() -> impl Strategy<Value = Message> {
     let clock = (id(), 0..1_u64 << 53, time(), 0..1_u64 << 53).prop_map(
         |(boot, monotonic_us, wall_us, error_us)| NodeClock {
@@ -254,7 +301,7 @@ fn observation() -> impl Strategy<Value = Message> {
         },
     );
     let stamp = ("[a-z0-9-]{1,64}", id(), 1..1_u64 << 53);
-    (stamp, clock, prop_oneof![shelf(), body(), gate()]).prop_map(
+    (stamp, clock, prop_oneof![shelf(), body(), gate(), gap()]).prop_map(
         |((node, outbox, sequence), clock, observation)| {
             Message::Observation(Stamped {
                 stamp: Stamp {
@@ -284,16 +331,16 @@ pub fn message() -> impl Strategy<Value = Message> {
         },
     );
     let states = prop::sample::select(vec![NodeState::Online, NodeState::Offline]);
-    let status = (node(), states, option::of(id()), option::of(id())).prop_map(
-        |(node, state, version, trouble)| {
-            Message::Status(NodeStatus {
-                node,
-                state,
-                version: version.unwrap_or_default(),
-                trouble: trouble.unwrap_or_default(),
-            })
-        },
-    );
+    let texts = (option::of(id()), option::of(id()), option::of(id()));
+    let status = (node(), states, texts).prop_map(|(node, state, (version, trouble, outbox))| {
+        Message::Status(NodeStatus {
+            node,
+            state,
+            version: version.unwrap_or_default(),
+            trouble: trouble.unwrap_or_default(),
+            outbox: outbox.map(Into::into),
+        })
+    });
     let committed =
         (node(), id(), 0..1_u64 << 53).prop_map(|(node, outbox, sequence)| Message::Committed {
             node,

@@ -26,6 +26,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Shelf => "shelfObservation",
         Kind::Body => "bodyObservation",
         Kind::Gate => "gateObservation",
+        Kind::Gap => "gapObservation",
         Kind::Watermark => "watermark",
         Kind::Status => "status",
         Kind::Committed => "committed",
@@ -215,9 +216,11 @@ fn what_the_reader_refuses_the_contract_refuses_too() {
         (1, "/observation/poses/0/head/x", too_far),
         (1, "/observation/poses/0/head/confidence", json!(-0.1)),
         (2, "/observation/event", json!("sang")),
-        (3, "/open/0/shelf", json!("x.y")),
-        (4, "/state", json!("asleep")),
-        (5, "/sequence", json!(-1)),
+        (3, "/observation/cause", json!("eaten")),
+        (3, "/observation/dropped", json!(-1)),
+        (4, "/open/0/shelf", json!("x.y")),
+        (5, "/state", json!("asleep")),
+        (6, "/sequence", json!(-1)),
     ] {
         let message = &samples()[index];
         let encoded = wire::encode(STORE, message).expect("fits the bounds");

@@ -5,7 +5,7 @@ use super::*;
 use crate::checkout::decision::Reached;
 use crate::checkout::tracks::Tracks;
 use crate::observation::{
-    BodySegment, ChangeKind, Item, PlateChange, Stood, Pose, ShelfObservation, Sighting, Stamp,
+    BodySegment, ChangeKind, Item, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stood,
 };
 use crate::store::{Definition, PlateId, definition};
 use crate::units::{Milligrams, Point, Timestamp};

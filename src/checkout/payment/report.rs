@@ -116,6 +116,10 @@ impl Book {
             | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::VisitGivenUp { .. }
+            | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

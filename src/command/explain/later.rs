@@ -93,6 +93,10 @@ impl<'a> Follower<'a> {
             | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
+            | Decision::Unwatched(_)
+            | Decision::EntryBarred { .. }
+            | Decision::EntryFreed { .. }
+            | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => None,

@@ -158,6 +158,7 @@ fn kinds(what: &What) -> (&'static str, &'static str) {
                 Observation::Shelf(_) => "shelf",
                 Observation::Body(_) => "body",
                 Observation::Gate(_) => "gate",
+                Observation::Gap(_) => "gap",
             },
         ),
         What::Decision { decision, .. } => ("decision", decision.name()),

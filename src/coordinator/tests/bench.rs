@@ -8,6 +8,11 @@
 //! | `1 see ann 1.1.1 [2]` | body `ann` has a hand at that plate (or is at the `door`, or in the `aisle`) for so many seconds |
 //! | `1 take 1.1.1 500`, `put`, `touch` | so many grams left or came |
 //! | `1 code phone`, `1 code phone forged` | an entry code, made at that moment with the right or a wrong key |
+//! | `9 gap left 2 8 full 3` | that node says that it dropped so many observations between two times |
+//! | `9 gap left 2 8 off 1.1.1 -500` | it was off, and so many grams came to a plate meanwhile |
+//! | `9 trouble left full`, `9 trouble left` | that node says that it is in trouble; that it is not any more |
+//! | `9 bar emergency`, `9 unbar closed` | an operator presses a button |
+//! | `lost left`, `renew left` | its next observation never comes; it goes on with a new outbox |
 //! | `1 same-code` | the last code once more |
 //! | `1 in`, `1 out` | somebody passed the gate |
 //! | `9 mark`, `9 mark left`, `9 mark but left` | nodes promise that time |
@@ -35,9 +40,11 @@ use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
 use crate::checkout::session::{Role, SessionId};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
-use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, Stamped};
+use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, OutboxId, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
+
+mod faults;
 
 pub const KEY: &[u8] = b"0123456789abcdef";
 
@@ -75,12 +82,15 @@ pub struct Bench {
     pub asked: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
     pub receipts: Vec<Receipt>,
     pub gates_opened: usize,
+    pub gate_released: bool,
     unanswered: VecDeque<(SessionId, IdempotencyKey, PaymentRequest)>,
     /// Asked while the gateway was away.
     in_vain: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
     gateway: Gateway,
     agreed: BTreeSet<DeviceId>,
     sequences: BTreeMap<NodeName, u64>,
+    /// How often each node was given a new outbox.
+    renewed: BTreeMap<NodeName, u32>,
     told: Vec<(Input, Timestamp)>,
     last_code: String,
     /// Snapshots as they would be kept, each with the length of the journal then; one in [`SNAPSHOT_EVERY`] inputs.
@@ -102,11 +112,13 @@ impl Bench {
             asked: Vec::new(),
             receipts: Vec::new(),
             gates_opened: 0,
+            gate_released: false,
             unanswered: VecDeque::new(),
             in_vain: Vec::new(),
             gateway: Gateway::Answers,
             agreed: BTreeSet::new(),
             sequences: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             told: Vec::new(),
             last_code: String::new(),
             snapshots: Vec::new(),
@@ -143,6 +155,7 @@ impl Bench {
                 Output::Decide(decision) => self.journal.push(Kept::Decided(decision)),
                 Output::Effect(Effect::Commit { .. }) => {}
                 Output::Effect(Effect::OpenGate { .. }) => self.gates_opened += 1,
+                Output::Effect(Effect::ReleaseGate) => self.gate_released = true,
                 Output::Effect(Effect::Receipt(receipt)) => self.receipts.push(receipt),
                 Output::Effect(Effect::Pay {
                     session,
@@ -310,6 +323,10 @@ impl Bench {
             ["mark", node] => self.mark(t, |n| n.as_str() == node),
             ["open", node, shelf, since] => self.open(t, node, shelf, since.parse().unwrap()),
             ["stuck", node, at] => self.promise(t, node.into(), at.parse().unwrap(), vec![]),
+            ["gap", node, from, to, ref rest @ ..] => self.gap(t, node, (from, to), rest),
+            ["trouble", node, ref what @ ..] => self.status(t, node, &what.join(" ")),
+            ["bar", what] => self.tell(faults::bar(what), t),
+            ["unbar", what] => self.tell(faults::unbar(what), t),
             ["tick"] => self.tell(Input::Tick, t),
             ["end"] => self.tell(Input::EndOfRecording, t),
             ["verdict", who, ref items @ ..] => self.verdict(t, who, items),
@@ -366,6 +383,11 @@ impl Bench {
                 }
             }
             ["crash"] => self.crash(),
+            ["lost", node] => *self.sequences.entry((*node).into()).or_default() += 1,
+            ["renew", node] => {
+                self.sequences.remove(&NodeName::from(*node));
+                *self.renewed.entry((*node).into()).or_default() += 1;
+            }
             _ => return false,
         }
         true
@@ -378,11 +400,24 @@ impl Bench {
 
     /// Sends an observation with the node's next stamp.
     fn send(&mut self, node: &str, observation: Observation) {
+        let t = store::seconds(observation.end());
+        self.send_at(t, node, observation);
+    }
+
+    fn send_at(&mut self, t: f64, node: &str, observation: Observation) {
         let sequence = self.sequences.entry(node.into()).or_default();
         *sequence += 1;
-        let t = store::seconds(observation.end());
-        let stamped = store::stamped(node, *sequence, observation);
+        let mut stamped = store::stamped(node, *sequence, observation);
+        if let Some(fresh) = Arc::get_mut(&mut stamped) {
+            fresh.stamp.outbox = self.outbox(&node.into());
+        }
         self.tell(Input::Observation(stamped), t);
+    }
+
+    fn outbox(&self, node: &NodeName) -> OutboxId {
+        let generation = self.renewed.get(node);
+        let suffix = generation.map_or(String::new(), |n| format!("-{n}"));
+        format!("outbox-{node}{suffix}").as_str().into()
     }
 
     fn see(&mut self, who: &str, t: f64, place: &str, seconds: f64) {
@@ -423,7 +458,8 @@ impl Bench {
 
     fn promise(&mut self, t: f64, node: NodeName, at: f64, open: Vec<OpenInterval>) {
         let sequence = self.sequences.get(&node).copied().unwrap_or(0);
-        let watermark = store::watermark(&node, sequence, store::at(at), open);
+        let mut watermark = store::watermark(&node, sequence, store::at(at), open);
+        watermark.outbox = self.outbox(&node);
         self.tell(Input::Watermark(watermark), t);
     }
 

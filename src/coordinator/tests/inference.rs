@@ -178,6 +178,10 @@ fn later(input: Input, by_us: i64) -> Input {
                     o.poses.iter_mut().for_each(|pose| shift(&mut pose.at));
                 }
                 Observation::Gate(o) => shift(&mut o.at),
+                Observation::Gap(o) => {
+                    shift(&mut o.start);
+                    shift(&mut o.end);
+                }
             }
             Input::Observation(stamped.into())
         }
@@ -188,6 +192,8 @@ fn later(input: Input, by_us: i64) -> Input {
         }
         other @ (Input::Undecodable { .. }
         | Input::Status(_)
+        | Input::Bar { .. }
+        | Input::Unbar { .. }
         | Input::DeviceEnrolled { .. }
         | Input::DeviceRevoked { .. }
         | Input::Payment { .. }

@@ -140,7 +140,9 @@ fn stream(node: &str, seen: &[Observation], marks: &[f64]) -> Vec<(Input, Timest
                     since: change.start,
                 }),
                 Observation::Body(_) => at = at.min(Timestamp(observation.start().0 - 1)),
-                Observation::Gate(_) => unreachable!("a moment is never under way"),
+                Observation::Gate(_) | Observation::Gap(_) => {
+                    unreachable!("a moment is never under way")
+                }
             }
         }
         let watermark = store::watermark(&node.into(), sent as u64, at, open);

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::observation::{
     BodySegment, ChangeKind, GateEvent, GateObservation, NodeClock, Observation, OpenInterval,
-    PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped, Watermark,
+    PlateChange, Pose, ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Watermark,
 };
 use crate::sensing::item_match;
 use crate::store::{Definition, NodeName, PlateId, definition};
@@ -205,6 +205,19 @@ pub fn change(plate: PlateId, peak: f64, grams: f64) -> Observation {
         likelihoods,
         evidence: Vec::new(),
     })
+}
+
+/// What a plate reads differently after a gap.
+pub fn shelf_gap(plate: PlateId, grams: f64) -> ShelfGap {
+    let change = PlateChange {
+        plate: plate.plate,
+        delta_mg: Milligrams::from_grams(grams),
+        sigma_mg: Milligrams(400),
+    };
+    ShelfGap {
+        shelf: plate.shelf,
+        plates: vec![change],
+    }
 }
 
 /// A body for half a second: at a plate with a hand on it, at the `door`, or in the `aisle`, out of everybody's way.

@@ -116,6 +116,10 @@ pub(super) fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::ReceiptIssued { .. }
         | Decision::NodeSilent { .. }
         | Decision::NodeBack { .. }
+        | Decision::Unwatched(_)
+        | Decision::EntryBarred { .. }
+        | Decision::EntryFreed { .. }
+        | Decision::VisitGivenUp { .. }
         | Decision::Gap { .. }
         | Decision::FrontierAdvanced { .. } => None,
     }

@@ -1,7 +1,7 @@
 //! The node's end: publishes from the outbox, in order, until the coordinator has committed it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::units::Timestamp;
 
 /// Watermarks that wait for their observations to go first. Beyond it the oldest is dropped: a later promise says more.
 const WATERMARKS_MAX: usize = 64;
+/// What a node says of an outbox that takes nothing more.
+const FULL: &str = "its outbox is full, and what it sees now is lost";
 /// How long closing waits for the broker to take the last word.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -66,11 +68,12 @@ pub struct NodeLink {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) node: NodeName,
-    /// The outbox's id.
-    pub(super) id: OutboxId,
     outbox: Mutex<Outbox>,
-    /// The last sequence in the outbox.
-    pub(super) last: AtomicU64,
+    place: Mutex<Place>,
+    /// The outbox may be published: the coordinator has said what it has of it.
+    pub(super) may_send: AtomicBool,
+    /// The state is to be told again.
+    pub(super) announce: AtomicBool,
     /// The last sequence that is committed.
     pub(super) committed: watch::Sender<u64>,
     pub(super) watermarks: Mutex<VecDeque<Watermark>>,
@@ -78,7 +81,56 @@ pub(super) struct Shared {
     pub(super) closing: AtomicBool,
 }
 
+/// How the outbox stands, for those who can't wait for its disk.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) id: OutboxId,
+    /// The last sequence in it.
+    pub(super) last: u64,
+    /// What could not be kept since then is not told yet.
+    pub(super) lost_since: Option<Timestamp>,
+}
+
+impl Place {
+    fn of(outbox: &Outbox) -> Self {
+        Place {
+            id: outbox.id().clone(),
+            last: outbox.last_sequence(),
+            lost_since: outbox.loss().map(|loss| loss.since),
+        }
+    }
+}
+
 impl Shared {
+    /// How the outbox stands.
+    pub(super) fn place(&self) -> Place {
+        let place = self.place.lock();
+        place.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes how the outbox stands now; whether it is full is told.
+    fn note_place(&self, outbox: &Outbox) {
+        let now = Place::of(outbox);
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.lost_since.is_some() != now.lost_since.is_some() {
+            self.announce.store(true, Ordering::Release);
+        }
+        *place = now;
+    }
+
+    /// The node's state as it is told.
+    pub(super) fn status(&self, state: NodeState, version: &str) -> NodeStatus {
+        let place = self.place();
+        let full = place.lost_since.is_some();
+        NodeStatus {
+            node: self.node.clone(),
+            state,
+            version: version.to_owned(),
+            trouble: if full { FULL.to_owned() } else { String::new() },
+            outbox: Some(place.id),
+        }
+    }
+
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
         // SQLite's transactions keep the outbox whole whatever panicked beside it.
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,7 +148,13 @@ impl Shared {
         work: impl FnOnce(&mut Outbox) -> T + Send + 'static,
     ) -> T {
         let shared = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || work(&mut shared.outbox())).await {
+        let work = move || {
+            let mut outbox = shared.outbox();
+            let done = work(&mut outbox);
+            shared.note_place(&outbox);
+            done
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -122,14 +180,6 @@ impl NodeLink {
         }
         // One id for each node of each store: the broker ends an older connection of the same node.
         let client_id = format!("stroll:{}:node:{node}", options.store);
-        let status = |state| {
-            Message::Status(NodeStatus {
-                node: node.clone(),
-                state,
-                version: options.version.clone(),
-                trouble: String::new(),
-            })
-        };
         let encode = |message: Message| {
             wire::encode(&options.store, &message).map_err(|error| LinkError::Refused {
                 broker: options.broker.to_string(),
@@ -137,22 +187,25 @@ impl NodeLink {
                 reason: error.to_string(),
             })
         };
-        let birth = encode(status(NodeState::Online))?;
-        let farewell = encode(status(NodeState::Offline))?;
-        let line = Line::new(&options.broker, client_id.clone(), Some(farewell.clone()));
-        let mut state = line.state();
         let committed = outbox.committed_sequence();
         let shared = Arc::new(Shared {
             node: node.clone(),
-            id: outbox.id().clone(),
-            last: AtomicU64::new(outbox.last_sequence()),
+            place: Mutex::new(Place::of(&outbox)),
+            may_send: AtomicBool::new(outbox.is_fresh()),
+            announce: AtomicBool::new(true),
             committed: watch::Sender::new(committed),
             outbox: Mutex::new(outbox),
             watermarks: Mutex::default(),
             wake: Notify::new(),
             closing: AtomicBool::new(false),
         });
-        let side = Sender::new(&shared, &options, birth, farewell, committed);
+        // What the broker says when the connection breaks off must not be wrong by then: it names no outbox.
+        let mut farewell = shared.status(NodeState::Offline, &options.version);
+        farewell.outbox = None;
+        let farewell = encode(Message::Status(farewell))?;
+        let line = Line::new(&options.broker, client_id.clone(), Some(farewell.clone()));
+        let mut state = line.state();
+        let side = Sender::new(&shared, &options, farewell, committed);
         let link = NodeLink {
             task: tokio::spawn(line.drive(side)),
             shared,
@@ -164,19 +217,20 @@ impl NodeLink {
         Ok(link)
     }
 
-    /// Stamps a group of observations and publishes them once they are durable in the outbox.
+    /// Stamps a group of observations and publishes them once they are durable in the outbox. At its limits it keeps
+    /// none, and the node's state says so: see [`Outbox::append`].
     pub async fn append(
         &self,
         clock: NodeClock,
         observations: Vec<Observation>,
     ) -> Result<Vec<Stamped>, OutboxError> {
-        let shared = Arc::clone(&self.shared);
+        let up = *self.state.borrow() == LinkState::Up;
+        let is_online = up && self.shared.may_send.load(Ordering::Acquire);
         let stamped = self
             .shared
             .with_outbox(move |outbox| {
-                let stamped = outbox.append(&clock, observations);
-                shared.last.store(outbox.last_sequence(), Ordering::Release);
-                stamped
+                outbox.set_online(is_online);
+                outbox.append(&clock, observations)
             })
             .await?;
         self.shared.wake.notify_one();
@@ -187,11 +241,14 @@ impl NodeLink {
     /// published after everything that was appended before. At most 64 promises wait for that; then the oldest goes.
     pub fn watermark(&self, at: Timestamp, open: Vec<OpenInterval>) {
         // Not asked from the outbox itself, which may be waiting for the disk.
+        let place = self.shared.place();
+        // Of what is lost nothing can be promised before that is told.
+        let before_loss = place.lost_since.map_or(at, |since| Timestamp(since.0 - 1));
         let promise = Watermark {
             node: self.shared.node.clone(),
-            outbox: self.shared.id.clone(),
-            sequence: self.shared.last.load(Ordering::Acquire),
-            at,
+            outbox: place.id,
+            sequence: place.last,
+            at: at.min(before_loss),
             open,
         };
         let mut waiting = self.shared.watermarks();
@@ -203,6 +260,11 @@ impl NodeLink {
         self.shared.wake.notify_one();
     }
 
+    /// Whether something could not be kept, and is not told yet.
+    pub fn has_lost(&self) -> bool {
+        self.shared.place().lost_since.is_some()
+    }
+
     /// Follows the state of the connection.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
@@ -210,13 +272,18 @@ impl NodeLink {
 
     /// Waits until everything appended so far is committed, at most `limit`.
     pub async fn drained(&self, limit: Duration) -> Result<(), LinkError> {
-        let last = self.shared.last.load(Ordering::Acquire);
+        let Place { id, last, .. } = self.shared.place();
+        // An outbox that turns out to be an old copy goes on from a new beginning.
+        let goal = || {
+            let now = self.shared.place();
+            if now.id == id { last } else { now.last }
+        };
         let mut committed = self.shared.committed.subscribe();
         let mut state = self.state.clone();
         let ended = state.wait_for(|state| matches!(state, LinkState::Ended { .. }));
         tokio::select! {
             // The sender lives as long as this link, so this ends only with the sequence.
-            _ = committed.wait_for(|committed| *committed >= last) => Ok(()),
+            _ = committed.wait_for(|committed| *committed >= goal()) => Ok(()),
             ended = ended => {
                 let reason = match ended.as_deref() {
                     Ok(LinkState::Ended { reason: Some(reason) }) => reason.clone(),
@@ -230,7 +297,7 @@ impl NodeLink {
             }
             () = tokio::time::sleep(limit) => Err(LinkError::NotCommitted {
                 node: self.shared.node.to_string(),
-                left: last.saturating_sub(*self.shared.committed.borrow()),
+                left: goal().saturating_sub(*self.shared.committed.borrow()),
                 waited: limit,
             }),
         }

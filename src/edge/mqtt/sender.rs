@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::NodeOptions;
 use super::line::{Out, Side};
 use super::node::Shared;
-use crate::edge::outbox::OutboxError;
+use crate::edge::outbox::{OutboxError, Word};
 use crate::edge::wire::{self, Kind, Message};
 use crate::observation::{Committed, NodeState, Stamped, Watermark};
 use crate::units::Timestamp;
@@ -31,11 +31,11 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 pub(super) struct Sender {
     shared: Arc<Shared>,
     store: String,
-    birth: wire::Encoded,
+    version: String,
     /// `None` once it is said.
     farewell: Option<wire::Encoded>,
-    /// The birth is still to be published.
-    announce: bool,
+    /// No word of the coordinator has come on this connection.
+    first_word: bool,
     /// The last sequence published on this connection.
     cursor: u64,
     committed: u64,
@@ -56,7 +56,6 @@ impl Sender {
     pub(super) fn new(
         shared: &Arc<Shared>,
         options: &NodeOptions,
-        birth: wire::Encoded,
         farewell: wire::Encoded,
         committed: u64,
     ) -> Self {
@@ -64,9 +63,9 @@ impl Sender {
         Sender {
             shared: Arc::clone(shared),
             store: options.store.clone(),
-            birth,
+            version: options.version.clone(),
             farewell: Some(farewell),
-            announce: true,
+            first_word: true,
             cursor: committed,
             committed,
             queue: VecDeque::new(),
@@ -95,6 +94,9 @@ impl Sender {
 
     /// The next message: a promise as soon as everything before it went out, else the next observation.
     async fn next(&mut self) -> Result<Option<Message>, String> {
+        if !self.shared.may_send.load(Ordering::Acquire) {
+            return Ok(None);
+        }
         let promise = {
             let mut waiting = self.shared.watermarks();
             match waiting.front() {
@@ -109,11 +111,11 @@ impl Sender {
         if self.cursor - self.committed >= WINDOW {
             return Ok(None);
         }
-        if self.queue.is_empty() && self.cursor < self.shared.last.load(Ordering::Acquire) {
+        if self.queue.is_empty() && self.cursor < self.shared.place().last {
             let after = self.cursor;
             let read = self
                 .shared
-                .with_outbox(move |outbox| outbox.pending(after, BATCH))
+                .with_outbox(move |outbox| outbox.offer(after, BATCH))
                 .await;
             self.queue = read.map_err(|error| error.to_string())?.into();
         }
@@ -128,23 +130,49 @@ impl Sender {
     }
 
     async fn committed(&mut self, committed: Committed) -> Result<(), String> {
+        if committed.outbox != self.shared.place().id {
+            return Ok(());
+        }
+        let is_first = std::mem::replace(&mut self.first_word, false);
         let marked = self
             .shared
             .with_outbox(move |outbox| {
-                let is_news = outbox.committed(&committed, wall_time())?;
-                Ok::<_, OutboxError>(is_news.then(|| outbox.committed_sequence()))
+                let word = outbox.committed(&committed, wall_time())?;
+                let wanted = is_first && outbox.wanted_after(committed.sequence)?;
+                Ok::<_, OutboxError>((word, wanted, outbox.committed_sequence()))
             })
             .await;
-        if let Some(upto) = marked.map_err(|error| error.to_string())? {
-            self.committed = upto;
-            self.progress_at = Instant::now();
-            self.resend_next = self.resend_after;
-            if self.cursor < upto {
-                self.cursor = upto;
-                self.queue.clear();
+        let (word, wanted, upto) = marked.map_err(|error| error.to_string())?;
+        self.shared.may_send.store(true, Ordering::Release);
+        match word {
+            Word::News => {
+                self.committed = upto;
+                self.progress_at = Instant::now();
+                self.resend_next = self.resend_after;
+                if self.cursor < upto {
+                    self.cursor = upto;
+                    self.queue.clear();
+                }
             }
-            self.shared.committed.send_replace(upto);
+            Word::OldCopy => {
+                self.committed = upto;
+                // What was promised with the old id means nothing any more.
+                self.watermark = None;
+                self.shared.watermarks().clear();
+                self.rewind();
+                self.shared.announce.store(true, Ordering::Release);
+            }
+            Word::Known if wanted => {
+                tracing::warn!(
+                    "node `{}`: the coordinator has an older journal; sending again what came after {upto}",
+                    self.shared.node
+                );
+                self.committed = upto;
+                self.rewind();
+            }
+            Word::Known => return Ok(()),
         }
+        self.shared.committed.send_replace(upto);
         Ok(())
     }
 
@@ -167,7 +195,8 @@ impl Side for Sender {
     }
 
     fn connected(&mut self) {
-        self.announce = true;
+        self.shared.announce.store(true, Ordering::Release);
+        self.first_word = true;
         self.resend_next = self.resend_after;
         self.rewind();
     }
@@ -179,7 +208,7 @@ impl Side for Sender {
                 // A retained one is from before the birth that follows the subscription.
                 let is_news = !publish.retain;
                 if is_news && status.state == NodeState::Offline && !self.is_closing() {
-                    self.announce = true;
+                    self.shared.announce.store(true, Ordering::Release);
                 }
                 Ok(())
             }
@@ -197,6 +226,11 @@ impl Side for Sender {
 
     fn tick(&mut self) {
         let now = Instant::now();
+        if !self.shared.may_send.load(Ordering::Acquire) && now - self.sent_at >= self.resend_after
+        {
+            // The coordinator was away when it was asked what it has.
+            self.shared.announce.store(true, Ordering::Release);
+        }
         if self.cursor > self.committed && now - self.progress_at >= self.resend_next {
             tracing::warn!(
                 "node `{}`: the coordinator has not committed {} observations for {:.1} s; sending them again",
@@ -217,9 +251,11 @@ impl Side for Sender {
         if Instant::now() >= self.prune_at {
             self.prune().await?;
         }
-        if self.announce && out.has_room() {
-            self.announce = false;
-            out.send(self.birth.clone())?;
+        if out.has_room() && self.shared.announce.swap(false, Ordering::AcqRel) {
+            let status = self.shared.status(NodeState::Online, &self.version);
+            let birth = wire::encode(&self.store, &Message::Status(status));
+            out.send(birth.map_err(|error| error.to_string())?)?;
+            self.sent_at = Instant::now();
         }
         while out.has_room() {
             let Some(message) = self.next().await? else {

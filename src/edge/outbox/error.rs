@@ -59,23 +59,6 @@ pub enum OutboxError {
         node: NodeName,
         found: i64,
     },
-    #[error(
-        "the outbox {} of node `{node}` is full: it holds {rows_max} observations; let it reach the coordinator, which empties it", path.display()
-    )]
-    Full {
-        path: PathBuf,
-        node: NodeName,
-        rows_max: u64,
-    },
-    #[error(
-        "the outbox {} of node `{node}` is an old copy: the coordinator has committed {committed} and the file ends at {last}; move it away and start again with a new one, or its observations would pass for ones already counted", path.display()
-    )]
-    RolledBack {
-        path: PathBuf,
-        node: NodeName,
-        committed: u64,
-        last: u64,
-    },
     #[error("observation {stamp} breaks a bound of the wire: {source}")]
     Unfit { stamp: Box<Stamp>, source: Bound },
     #[error("observation {stamp} cannot be written as JSON: {source}")]
@@ -91,6 +74,11 @@ pub enum OutboxError {
         node: NodeName,
         source: getrandom::Error,
     },
+}
+
+/// Whether SQLite had no room: its own limit, or that of the disk.
+pub(super) fn is_full(source: &rusqlite::Error) -> bool {
+    source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 impl OutboxError {

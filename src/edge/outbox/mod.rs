@@ -3,10 +3,12 @@
 //! One SQLite file (WAL, `synchronous=FULL`) a node. An outbox has a random id, made together with the file, and
 //! gives each observation the next sequence, for ever: the sequence has a table of its own, so that deleting rows
 //! cannot reset it. Whoever deletes the file gets a new id with the new file, and the coordinator sees two outboxes
-//! instead of one that counts twice.
+//! instead of one that counts twice; an old copy of the file is noticed, and gets a new id, too.
 
 mod error;
 mod file;
+mod limits;
+mod replaced;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +22,9 @@ use crate::store::NodeName;
 use crate::units::Timestamp;
 
 pub use error::OutboxError;
-use file::Content;
+use error::is_full;
+use file::{Content, InsertError};
+pub use limits::Loss;
 
 /// Committed rows are kept so much longer, microseconds: 24 hours.
 const KEPT_US: i64 = 24 * 3_600 * 1_000_000;
@@ -28,9 +32,10 @@ const KEPT_US: i64 = 24 * 3_600 * 1_000_000;
 /// How an outbox is opened.
 #[derive(Clone, Debug)]
 pub struct OutboxOptions {
-    /// Rows that it holds at most, committed ones in their last 24 hours included; beyond it [`Outbox::append`]
-    /// answers [`OutboxError::Full`].
+    /// Rows that it holds at most, committed ones in their last 24 hours included.
     pub rows_max: u64,
+    /// Bytes that they take on the disk, at most; the write-ahead log beside them adds some megabytes.
+    pub bytes_max: u64,
     /// The id of a *new* outbox instead of a random one. For recordings only: they must come out the same each time.
     /// An outbox of that id may start from nothing again, since the recording gives each sequence the same
     /// observation: then the coordinator knows more of it than it holds itself.
@@ -41,9 +46,21 @@ impl Default for OutboxOptions {
     fn default() -> Self {
         OutboxOptions {
             rows_max: 1_000_000,
+            bytes_max: 1 << 30,
             id: None,
         }
     }
+}
+
+/// What the coordinator's word was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing new, or not about this outbox.
+    Known,
+    /// More is committed than before.
+    News,
+    /// It has what this file never published: the outbox has a new id from now on.
+    OldCopy,
 }
 
 /// A node's outbox.
@@ -54,9 +71,17 @@ pub struct Outbox {
     node: NodeName,
     id: OutboxId,
     rows_max: u64,
+    bytes_max: u64,
     rows: u64,
     last_sequence: u64,
     committed: u64,
+    /// All up to here may have been published.
+    offered: u64,
+    /// The last sequence when it was opened.
+    opened_with: u64,
+    /// What is appended is published at once.
+    is_online: bool,
+    loss: Option<Loss>,
     /// What it is given comes from a recording.
     is_replayed: bool,
 }
@@ -100,6 +125,10 @@ impl Outbox {
         let state = match file::identify(&connection).map_err(fail)? {
             Content::Nothing => file::create(&mut connection, &path, node, options.id)?,
             Content::Outbox => file::load(&connection).map_err(fail)?,
+            Content::Older => {
+                file::upgrade(&mut connection).map_err(fail)?;
+                file::load(&connection).map_err(fail)?
+            }
             Content::Newer(found) => {
                 return Err(OutboxError::Newer {
                     path,
@@ -129,9 +158,14 @@ impl Outbox {
             node: state.node,
             id: state.id,
             rows_max: options.rows_max,
+            bytes_max: options.bytes_max,
             rows: state.rows,
             last_sequence: state.last_sequence,
             committed: state.committed,
+            offered: state.offered,
+            opened_with: state.last_sequence,
+            is_online: false,
+            loss: state.loss,
         })
     }
 
@@ -155,27 +189,34 @@ impl Outbox {
         self.committed
     }
 
-    /// Stamps a group of observations and makes them durable, all or none; only then may they be published.
+    /// Whether its observations may be published before the coordinator has said what it has of them: nothing was
+    /// stamped before it was opened, so it is no old copy.
+    pub fn is_fresh(&self) -> bool {
+        self.opened_with == 0 || self.is_replayed
+    }
+
+    /// Whether what is appended from now on is published at once.
+    pub fn set_online(&mut self, is_online: bool) {
+        self.is_online = is_online;
+    }
+
+    /// Stamps a group of observations and makes them durable, all or none; only then may they be published. Gives
+    /// those that were kept.
     ///
-    /// An observation that no reader would accept is refused with the bound that it breaks.
+    /// At its limits, or on a full disk, it keeps none of them and counts what it [loses](Outbox::loss); as soon as there
+    /// is room again, a gap that tells of the loss comes before what is kept. So a call without observations may keep
+    /// something, too. An observation that no reader would accept is refused with the bound that it breaks.
     pub fn append(
         &mut self,
         clock: &NodeClock,
         observations: Vec<Observation>,
     ) -> Result<Vec<Stamped>, OutboxError> {
-        if observations.is_empty() {
+        let told = self.loss.map(|loss| loss.told(clock.wall_us));
+        if observations.is_empty() && told.is_none() {
             return Ok(Vec::new());
         }
-        let rows = self.rows + observations.len() as u64;
-        if rows > self.rows_max {
-            return Err(OutboxError::Full {
-                path: self.path.clone(),
-                node: self.node.clone(),
-                rows_max: self.rows_max,
-            });
-        }
         let stamped: Vec<Stamped> = (self.last_sequence + 1..)
-            .zip(observations)
+            .zip(told.into_iter().chain(observations.iter().cloned()))
             .map(|(sequence, observation)| Stamped {
                 stamp: Stamp {
                     node: self.node.clone(),
@@ -192,11 +233,50 @@ impl Outbox {
                 source,
             })?;
         }
-        file::insert(&mut self.connection, &stamped)
-            .map_err(|cause| cause.at(&self.path, &self.node))?;
-        self.rows = rows;
+        if !self.makes_room(stamped.len() as u64)? || !self.insert(&stamped)? {
+            self.lose(&observations)?;
+            return Ok(Vec::new());
+        }
+        self.loss = None;
+        self.rows += stamped.len() as u64;
         self.last_sequence += stamped.len() as u64;
+        if self.is_online {
+            self.offered = self.last_sequence;
+        }
         Ok(stamped)
+    }
+
+    /// False if the disk has no room even without what is committed.
+    fn insert(&mut self, stamped: &[Stamped]) -> Result<bool, OutboxError> {
+        loop {
+            match file::insert(&mut self.connection, stamped, self.is_online) {
+                Ok(()) => return Ok(true),
+                Err(InsertError::Sqlite(source)) if is_full(&source) => {
+                    if self.forget_committed()? == 0 {
+                        return Ok(false);
+                    }
+                }
+                Err(cause) => return Err(cause.at(&self.path, &self.node)),
+            }
+        }
+    }
+
+    fn fail(&self, source: rusqlite::Error) -> OutboxError {
+        OutboxError::sqlite(&self.path, &self.node, source)
+    }
+
+    /// The same as [`Outbox::pending`], to be published now.
+    pub fn offer(&mut self, after: u64, limit: usize) -> Result<Vec<Stamped>, OutboxError> {
+        let pending = self.pending(after, limit)?;
+        let upto = pending.last().map_or(0, |s| s.stamp.sequence);
+        if upto > self.offered {
+            match file::offer(&self.connection, upto) {
+                // Sending is what makes room: a full disk must not keep it from doing so.
+                Err(source) if !is_full(&source) => return Err(self.fail(source)),
+                Ok(()) | Err(_) => self.offered = upto,
+            }
+        }
+        Ok(pending)
     }
 
     /// Observations after `after` in the order of their sequence, at most `limit`: what is to be sent (again).
@@ -215,38 +295,51 @@ impl Outbox {
     }
 
     /// Takes the coordinator's word that everything up to a sequence is durable in its journal; `now` is the wall
-    /// time. True if that was news: the word for another outbox is ignored, and it never goes back.
+    /// time. The word for another outbox is ignored, and it never goes back.
+    ///
+    /// If the coordinator has what this file never published, the file is an old copy: it goes on with a new id.
     pub fn committed(
         &mut self,
         committed: &Committed,
         now: Timestamp,
-    ) -> Result<bool, OutboxError> {
+    ) -> Result<Word, OutboxError> {
         let sequence = if self.is_replayed {
             committed.sequence.min(self.last_sequence)
         } else {
             committed.sequence
         };
         if committed.outbox != self.id || sequence <= self.committed {
+            return Ok(Word::Known);
+        }
+        if sequence > self.offered && !self.is_replayed {
+            self.give_up(now)?;
+            return Ok(Word::OldCopy);
+        }
+        match file::mark(&mut self.connection, self.committed, sequence, now.0) {
+            // Not kept, it is only said again after the next start.
+            Err(source) if !is_full(&source) => return Err(self.fail(source)),
+            Ok(()) | Err(_) => self.committed = sequence,
+        }
+        Ok(Word::News)
+    }
+
+    /// The coordinator has begun with an older journal, and wants everything after a sequence once more, as far as it is
+    /// still there. True if there is anything.
+    pub fn wanted_after(&mut self, sequence: u64) -> Result<bool, OutboxError> {
+        if sequence >= self.committed || self.is_replayed {
             return Ok(false);
         }
-        if sequence > self.last_sequence {
-            return Err(OutboxError::RolledBack {
-                path: self.path.clone(),
-                node: self.node.clone(),
-                committed: sequence,
-                last: self.last_sequence,
-            });
-        }
-        file::mark(&mut self.connection, self.committed, sequence, now.0)
-            .map_err(|source| OutboxError::sqlite(&self.path, &self.node, source))?;
+        file::unmark(&mut self.connection, sequence).map_err(|source| self.fail(source))?;
         self.committed = sequence;
         Ok(true)
     }
 
     /// Deletes what was committed 24 hours or longer before `now`; how many rows went.
     pub fn prune(&mut self, now: Timestamp) -> Result<u64, OutboxError> {
-        let gone = file::prune(&self.connection, now.0.saturating_sub(KEPT_US))
-            .map_err(|source| OutboxError::sqlite(&self.path, &self.node, source))?;
+        let gone = match file::prune(&self.connection, now.0.saturating_sub(KEPT_US)) {
+            Err(source) if !is_full(&source) => return Err(self.fail(source)),
+            pruned => pruned.unwrap_or(0),
+        };
         self.rows = self.rows.saturating_sub(gone);
         Ok(gone)
     }

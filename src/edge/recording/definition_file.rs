@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::store::{
-    Catalogue, Definition, Facing, Gate, Layout, Node, NodeName, Offline, Planogram, Plate,
+    Catalogue, Definition, Facing, Gate, Layout, Limits, Node, NodeName, Offline, Planogram, Plate,
     PlateId, Policy, Product, ProductId, Shelf, ShelfId, SoldBy,
 };
 use crate::units::{Currency, Milligrams, Money, Point};
@@ -39,6 +39,8 @@ pub struct PolicyFile {
     pub reach_m: f64,
     #[serde(default, skip_serializing_if = "Offline::is_closed")]
     pub offline: Offline,
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// [`Product`]
@@ -187,7 +189,7 @@ macro_rules! mirror {
     };
 }
 
-mirror!(Policy <=> PolicyFile { hold, confidence_min, review_deadline_s, node_silent_s, track_lost_s, reach_m, offline });
+mirror!(Policy <=> PolicyFile { hold, confidence_min, review_deadline_s, node_silent_s, track_lost_s, reach_m, offline, limits });
 mirror!(Node <=> NodeFile { name, shelves, tracks_bodies, watches_gate });
 mirror!(Plate <=> PlateFile { id, front, width_m });
 

@@ -39,6 +39,8 @@ impl Core for Script {
             | Input::Payer { .. }
             | Input::Refund { .. }
             | Input::Verdict { .. }
+            | Input::Bar { .. }
+            | Input::Unbar { .. }
             | Input::EndOfRecording => unreachable!(),
         };
         self.events.lock().unwrap().push(format!("core: {heard}"));
@@ -191,6 +193,7 @@ fn name(effect: &Effect) -> String {
         Effect::Commit { committed, .. } => format!("commit {}", committed.sequence),
         Effect::Pay { key, .. } => format!("pay {key}"),
         Effect::OpenGate { session } => format!("open {session}"),
+        Effect::ReleaseGate => "release".to_owned(),
         Effect::Receipt(receipt) => format!("receipt {}", receipt.session),
     }
 }

@@ -7,8 +7,9 @@
 use std::fmt;
 
 use crate::observation::{
-    BodySegment, Committed, GateEvent, GateObservation, ItemLikelihood, NodeClock, NodeStatus,
-    Observation, Pose, ShelfObservation, Sighting, Stamp, Stamped, Watermark,
+    BodySegment, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood, NodeClock,
+    NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped,
+    Watermark,
 };
 use crate::units::{Milligrams, Timestamp};
 
@@ -20,6 +21,8 @@ pub const TEXT_BYTES_MAX: usize = 128;
 pub const TROUBLE_BYTES_MAX: usize = 512;
 /// Plates of one shelf observation.
 pub const PLATES_MAX: usize = 64;
+/// Shelves of one gap.
+pub const SHELVES_MAX: usize = 16;
 /// Likelihoods of one shelf observation.
 pub const LIKELIHOODS_MAX: usize = 32;
 /// Different products of one likelihood.
@@ -138,6 +141,7 @@ pub fn observation(observation: &Observation) -> Checked {
         Observation::Shelf(shelf) => shelf_observation(shelf),
         Observation::Body(segment) => body_segment(segment),
         Observation::Gate(gate) => gate_observation(gate),
+        Observation::Gap(gap) => gap_observation(gap),
     }
 }
 
@@ -150,13 +154,9 @@ fn shelf_observation(shelf: &ShelfObservation) -> Checked {
         if stood.from < shelf.start || stood.until > shelf.end {
             return broken("stood", "is not within the change");
         }
-        count("stood.plates", stood.plates.len(), PLATES_MAX)?;
+        plates(&stood.plates)?;
     }
-    count("plates", shelf.plates.len(), PLATES_MAX)?;
-    for plate in (shelf.plates.iter()).chain(shelf.stood.iter().flat_map(|s| &s.plates)) {
-        mass("delta_mg", plate.delta_mg, -MASS_MAX_MG)?;
-        mass("sigma_mg", plate.sigma_mg, 0)?;
-    }
+    plates(&shelf.plates)?;
     count("likelihoods", shelf.likelihoods.len(), LIKELIHOODS_MAX)?;
     for likelihood in &shelf.likelihoods {
         item_likelihood(likelihood)?;
@@ -166,6 +166,14 @@ fn shelf_observation(shelf: &ShelfObservation) -> Checked {
         id("evidence", evidence)?;
     }
     Ok(())
+}
+
+fn plates(plates: &[PlateChange]) -> Checked {
+    count("plates", plates.len(), PLATES_MAX)?;
+    plates.iter().try_for_each(|plate| {
+        mass("delta_mg", plate.delta_mg, -MASS_MAX_MG)?;
+        mass("sigma_mg", plate.sigma_mg, 0)
+    })
 }
 
 fn mass(field: &'static str, mass: Milligrams, min: i64) -> Checked {
@@ -221,6 +229,18 @@ fn gate_observation(gate: &GateObservation) -> Checked {
     }
 }
 
+fn gap_observation(gap: &GapObservation) -> Checked {
+    span(gap.start, gap.end)?;
+    within("dropped", gap.dropped, 0, SEQUENCE_MAX)?;
+    if let Some(outbox) = &gap.replaces {
+        id("replaces", outbox.as_str())?;
+    }
+    count("shelves", gap.shelves.len(), SHELVES_MAX)?;
+    gap.shelves
+        .iter()
+        .try_for_each(|shelf| plates(&shelf.plates))
+}
+
 /// Checks a watermark.
 pub fn watermark(watermark: &Watermark) -> Checked {
     id("node", watermark.node.as_str())?;
@@ -238,7 +258,8 @@ pub fn watermark(watermark: &Watermark) -> Checked {
 pub fn status(status: &NodeStatus) -> Checked {
     id("node", status.node.as_str())?;
     short("version", &status.version, TEXT_BYTES_MAX)?;
-    short("trouble", &status.trouble, TROUBLE_BYTES_MAX)
+    short("trouble", &status.trouble, TROUBLE_BYTES_MAX)?;
+    (status.outbox.as_ref()).map_or(Ok(()), |outbox| id("outbox", outbox.as_str()))
 }
 
 /// Checks the coordinator's answer.

@@ -31,6 +31,8 @@ pub enum Kind {
     Body,
     /// Something that happened at the gate (node to coordinator, stamped).
     Gate,
+    /// A time that the node can't vouch for (node to coordinator, stamped).
+    Gap,
     /// A promise about event time (node to coordinator).
     Watermark,
     /// Whether the node is there (node to coordinator, retained).
@@ -41,10 +43,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the contract.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Shelf,
         Kind::Body,
         Kind::Gate,
+        Kind::Gap,
         Kind::Watermark,
         Kind::Status,
         Kind::Committed,
@@ -56,6 +59,7 @@ impl Kind {
             Kind::Shelf => "observation/shelf",
             Kind::Body => "observation/body",
             Kind::Gate => "observation/gate",
+            Kind::Gap => "observation/gap",
             Kind::Watermark => "watermark",
             Kind::Status => "status",
             Kind::Committed => "committed",
@@ -68,13 +72,14 @@ impl Kind {
             Observation::Shelf(_) => Kind::Shelf,
             Observation::Body(_) => Kind::Body,
             Observation::Gate(_) => Kind::Gate,
+            Observation::Gap(_) => Kind::Gap,
         }
     }
 
     /// Whether the messages carry a stamp, hence go through the outbox.
     pub fn is_stamped(self) -> bool {
         match self {
-            Kind::Shelf | Kind::Body | Kind::Gate => true,
+            Kind::Shelf | Kind::Body | Kind::Gate | Kind::Gap => true,
             Kind::Watermark | Kind::Status | Kind::Committed => false,
         }
     }
@@ -83,7 +88,12 @@ impl Kind {
     pub fn is_retained(self) -> bool {
         match self {
             Kind::Status => true,
-            Kind::Shelf | Kind::Body | Kind::Gate | Kind::Watermark | Kind::Committed => false,
+            Kind::Shelf
+            | Kind::Body
+            | Kind::Gate
+            | Kind::Gap
+            | Kind::Watermark
+            | Kind::Committed => false,
         }
     }
 }
@@ -126,6 +136,15 @@ pub fn parse_topic(topic: &str) -> Result<Topic<'_>, WireError> {
         (is_level(store) && is_level(node)).then_some(Topic { store, node, kind })
     });
     parts.ok_or_else(|| WireError::new(topic, Fault::Topic))
+}
+
+/// The node of a topic of a kind of observation that this version does not know.
+fn unknown_observation(topic: &str) -> Option<&str> {
+    let rest = topic.strip_prefix(PREFIX)?.strip_prefix('/')?;
+    let mut levels = rest.splitn(3, '/');
+    let (store, node, path) = (levels.next()?, levels.next()?, levels.next()?);
+    let kind = path.strip_prefix("observation/")?;
+    (is_level(store) && is_level(node) && is_level(kind)).then_some(node)
 }
 
 /// One message of the wire.
@@ -196,7 +215,14 @@ pub fn encode(store: &str, message: &Message) -> Result<Encoded, WireError> {
 
 /// Reads a message. Unknown fields are ignored; whatever breaks a bound is refused.
 pub fn decode(topic: &str, payload: &[u8]) -> Result<Message, WireError> {
-    let parts = parse_topic(topic)?;
+    let parts = parse_topic(topic).map_err(|mut error| {
+        // What a newer node observes is set aside with its stamp, or it would block that node's outbox.
+        error.stamp = unknown_observation(topic)
+            .and_then(|node| Some((node, stamp_of(payload)?)))
+            .filter(|(node, stamp)| stamp.node.as_str() == *node)
+            .map(|(_, stamp)| Box::new(stamp));
+        error
+    })?;
     payload::read(parts, payload).map_err(|fault| {
         let mut error = WireError::new(topic, fault);
         if parts.kind.is_stamped() {
@@ -236,7 +262,7 @@ impl WireError {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error(
-        "it is no topic of ours: expected stroll/v1/<store>/<node>/ and one of observation/shelf, observation/body, observation/gate, watermark, status, committed"
+        "it is no topic of ours: expected stroll/v1/<store>/<node>/ and one of observation/shelf, observation/body, observation/gate, observation/gap, watermark, status, committed"
     )]
     Topic,
     #[error("the payload has {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are allowed")]

@@ -12,9 +12,9 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
 use super::{Fault, Kind, Message, PAYLOAD_BYTES_MAX, Topic, bounds};
 use crate::observation::{
-    BodySegment, ChangeKind, Committed, GateEvent, GateObservation, ItemLikelihood, NodeClock,
-    NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped, Stood,
-    TrackId, Watermark,
+    BodySegment, ChangeKind, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood,
+    NodeClock, NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp,
+    Stamped, Stood, TrackId, Watermark,
 };
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Point, Timestamp};
@@ -50,6 +50,7 @@ pub(super) fn read(topic: Topic<'_>, payload: &[u8]) -> Result<Message, Fault> {
         Kind::Shelf => Message::Observation(stamped::<Shelf>(payload)?),
         Kind::Body => Message::Observation(stamped::<Body>(payload)?),
         Kind::Gate => Message::Observation(stamped::<Gate>(payload)?),
+        Kind::Gap => Message::Observation(stamped::<Gap>(payload)?),
         Kind::Watermark => {
             let watermark: Watermark = serde_json::from_slice(payload)?;
             bounds::watermark(&watermark)?;
@@ -117,6 +118,7 @@ enum Tag {
     Shelf,
     Body,
     Gate,
+    Gap,
 }
 
 impl Tag {
@@ -125,6 +127,7 @@ impl Tag {
             Tag::Shelf => "shelf",
             Tag::Body => "body",
             Tag::Gate => "gate",
+            Tag::Gap => "gap",
         }
     }
 }
@@ -258,6 +261,24 @@ impl Mirror for Gate {
             at: self.at,
             event: self.event,
         })
+    }
+}
+
+#[derive(Deserialize)]
+struct Gap {
+    #[serde(rename = "type")]
+    tag: Tag,
+    #[serde(flatten)]
+    gap: GapObservation,
+}
+
+impl Mirror for Gap {
+    const TAG: Tag = Tag::Gap;
+    fn tag(&self) -> Tag {
+        self.tag
+    }
+    fn observation(self) -> Observation {
+        Observation::Gap(self.gap)
     }
 }
 

@@ -276,6 +276,23 @@ fn the_stamp_survives_what_follows_it() {
 }
 
 #[test]
+fn what_a_newer_node_observes_is_set_aside_by_its_stamp() {
+    let payload =
+        br#"{"stamp":{"node":"n","outbox":"o","sequence":3},"observation":{"type":"smell"}}"#;
+    let stamp = |topic: &str| decode(topic, payload).unwrap_err().stamp;
+    let known = stamp("stroll/v1/nano/n/observation/smell").unwrap();
+    assert_eq!(known.to_string(), "n/o/3");
+    for other in [
+        "stroll/v1/nano/m/observation/smell",
+        "stroll/v1/nano/n/observation/a/b",
+        "stroll/v1/nano/n/smell",
+        "stroll/v2/nano/n/observation/smell",
+    ] {
+        assert_eq!(stamp(other), None, "{other}");
+    }
+}
+
+#[test]
 fn only_the_status_is_retained() {
     let node = NodeName::from("n");
     let status = Message::Status(NodeStatus {
@@ -283,6 +300,7 @@ fn only_the_status_is_retained() {
         state: NodeState::Online,
         version: String::new(),
         trouble: String::new(),
+        outbox: None,
     });
     let committed = Message::Committed {
         node,

@@ -14,6 +14,7 @@ fn change(grams: &[f64]) -> Joined {
         at: 10.0,
         half: 1.0,
         unseen: 0.0,
+        stood: None,
     }
 }
 

@@ -8,7 +8,7 @@ mod products;
 
 use std::ops::RangeInclusive;
 
-use super::definition::{Definition, Offline, Policy};
+use super::definition::{Definition, Limits, Offline, Policy};
 use super::normal_form;
 use super::raw::{At, RawDefinition, RawPolicy, RawStore};
 use super::remark::Remarks;
@@ -113,6 +113,10 @@ fn check_policy(
     let review_deadline_s = given("review_deadline_s", &raw.review_deadline_s, 0.0..=MONTH_S);
     let node_silent_s = given("node_silent_s", &raw.node_silent_s, 0.5..=3_600.0);
     let track_lost_s = given("track_lost_s", &raw.track_lost_s, 0.5..=3_600.0);
+    let visit_lost_s = given("visit_lost_s", &raw.visit_lost_s, 10.0..=86_400.0);
+    let admission_s = given("admission_s", &raw.admission_s, 5.0..=3_600.0);
+    let closing_s = given("closing_s", &raw.closing_s, 0.0..=86_400.0);
+    let clock_error_max_s = given("clock_error_max_s", &raw.clock_error_max_s, 0.001..=60.0);
     let reach_m = given("reach_m", &raw.reach_m, 0.1..=10.0);
     let offline = check_offline(raw, currency, remarks);
 
@@ -126,6 +130,12 @@ fn check_policy(
         track_lost_s: track_lost_s.unwrap_or(default.track_lost_s),
         reach_m: reach_m.unwrap_or(default.reach_m),
         offline: offline?,
+        limits: Limits {
+            visit_lost_s: visit_lost_s.unwrap_or(default.limits.visit_lost_s),
+            admission_s: admission_s.unwrap_or(default.limits.admission_s),
+            closing_s: closing_s.unwrap_or(default.limits.closing_s),
+            clock_error_max_s: clock_error_max_s.unwrap_or(default.limits.clock_error_max_s),
+        },
     })
 }
 

@@ -139,6 +139,7 @@ pub fn session(
         exited_at: (state != SessionState::Inside).then(|| NOON.plus_seconds(-8.0)),
         cart,
         uncharged: Vec::new(),
+        written_off: false,
         payment: PaymentState::None,
         second_charge: false,
         unsecured: false,

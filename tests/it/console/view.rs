@@ -101,6 +101,11 @@ fn decisions_are_told_in_sentences() {
         outbox: "o".into(),
         after: 7,
         before,
+        dropped: 0,
+        from: None,
+        to: None,
+        weighed: false,
+        reason: String::new(),
     };
     use EventKind::*;
     for (decision, kind, urgent, sentence) in [
@@ -166,12 +171,7 @@ fn decisions_are_told_in_sentences() {
             true,
             "3 observations of node door are missing",
         ),
-        (
-            gap(0),
-            Node,
-            true,
-            "0 observations of node door are missing",
-        ),
+        (gap(0), Node, true, "What node door saw may be missing"),
         (
             Decision::Quarantined {
                 stamp: fixture::stamp(),

@@ -3,6 +3,7 @@
 use super::Bench;
 use super::Kept;
 use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::entry::Barred;
 use crate::checkout::session::{Session, SessionState};
 
 impl Bench {
@@ -25,6 +26,33 @@ impl Bench {
         }
         if state.provider_away.is_some() {
             lines.push("the provider is away".to_owned());
+        }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::Gap {
+                node,
+                after,
+                before,
+                dropped,
+                ..
+            }) = kept
+            {
+                let lost = before - after - 1 + dropped;
+                lines.push(format!("{node} lost {lost}"));
+            }
+        }
+        if self.gate_released {
+            lines.push("the gate stands open".to_owned());
+        }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::VisitGivenUp { reason, .. }) = kept {
+                lines.push(format!("given up: {reason}"));
+            }
+        }
+        for Barred { reason, .. } in state.bars.values() {
+            lines.push(format!("barred: {reason}"));
+        }
+        for open in state.reviews.values() {
+            lines.push(format!("asked: {}", open.reason));
         }
         for node in state.silent.keys() {
             lines.push(format!("{node} is silent"));

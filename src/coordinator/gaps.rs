@@ -1,0 +1,211 @@
+//! What nodes could not keep, or could not see: a gap is a decision, and the carts that it can have touched wait.
+
+use std::collections::BTreeSet;
+
+use super::deciding::{near, short_hash};
+use super::state::Gap;
+use super::{Coordinator, Output};
+use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis};
+use crate::checkout::session::{Session, SessionId};
+use crate::observation::{ChangeKind, GapCause, GapObservation, Item, OutboxId, ShelfGap, Stamp};
+use crate::sensing::item_match;
+use crate::store::{NodeName, PlateId, ProductId, ShelfId};
+use crate::units::{Milligrams, Timestamp};
+
+/// Shoppers who are named with a change that nobody watched, at most: those whose visits are the oldest.
+const NAMED_MAX: usize = 12;
+/// An unwatched change is taken for items whose weight is at most so far from it: share of the weight, and grams.
+const FIT: (f64, f64) = (0.05, 5.0);
+
+impl Coordinator {
+    /// Decides a gap that a node tells of.
+    pub(super) fn decide_gap(
+        &mut self,
+        stamp: &Stamp,
+        gap: &GapObservation,
+        out: &mut Vec<Output>,
+    ) {
+        let span = (gap.start, gap.end);
+        let node = &stamp.node;
+        let reason = match gap.cause {
+            GapCause::Off => format!("node {node} was off"),
+            GapCause::Full => format!("node {node} could not keep {} observations", gap.dropped),
+            GapCause::Replaced => {
+                format!("node {node} began with an old copy of its outbox")
+            }
+        };
+        let of = gap.replaces.as_ref().unwrap_or(&stamp.outbox);
+        let after = match gap.replaces {
+            Some(_) => self.intake.contiguous(node, of),
+            None => stamp.sequence - 1,
+        };
+        // What a node lost without ever giving it a number is between two numbers that follow each other.
+        let decision = Decision::Gap {
+            node: node.clone(),
+            outbox: of.clone(),
+            after,
+            before: after + 1,
+            dropped: gap.dropped,
+            from: Some(gap.start),
+            to: Some(gap.end),
+            weighed: gap.cause == GapCause::Off && !self.watches_people(node),
+            reason,
+        };
+        self.decide(decision, out);
+        for shelf in &gap.shelves {
+            self.open_unwatched(stamp, shelf, span, out);
+        }
+    }
+
+    /// A node speaks with an outbox that is new, and what it had not sent of another one is lost. `at` is event time.
+    pub(super) fn meet(
+        &mut self,
+        node: &NodeName,
+        outbox: &OutboxId,
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
+        let promised = self.intake.promised_by(node);
+        let Some(mut missing) = self.intake.meet(node, outbox) else {
+            return;
+        };
+        if missing.is_empty() && self.state.silent.contains_key(node) {
+            // It may have seen more before it fell silent than it could say.
+            missing.extend(self.intake.end_of_another(node, outbox));
+        }
+        let from = promised.unwrap_or(self.state.frontier).min(at);
+        for one in missing {
+            let decision = Decision::Gap {
+                node: node.clone(),
+                outbox: one.outbox,
+                after: one.after,
+                before: one.before,
+                dropped: 0,
+                from: Some(from),
+                to: Some(at),
+                weighed: false,
+                reason: format!("node {node} has a new outbox, and the other had more to say"),
+            };
+            self.decide(decision, out);
+        }
+    }
+
+    /// Whether what a node sees is not known by weight afterwards: bodies, or the gate.
+    fn watches_people(&self, node: &NodeName) -> bool {
+        let node = self.definition.layout.node(node);
+        node.is_some_and(|n| n.tracks_bodies || n.watches_gate)
+    }
+
+    /// A gap that a visit can have been touched by.
+    pub(super) fn gap_touching(&self, session: &Session) -> Option<&Gap> {
+        let mut gaps = self.state.gaps.iter();
+        gaps.find(|gap| {
+            let Some(node) = self.definition.layout.node(&gap.node) else {
+                return false;
+            };
+            let everybody = self.watches_people(&gap.node);
+            let is_near = |of: &ShelfId| node.shelves.contains(of);
+            is_there(session, (gap.from, gap.to)) && (everybody || self.was_near(session, is_near))
+        })
+    }
+
+    /// Whether a shopper came within reach of such a shelf. Of whom no track was seen, nobody knows.
+    fn was_near(&self, session: &Session, which: impl Fn(&ShelfId) -> bool) -> bool {
+        (session.track.as_ref()).is_none_or(|track| near(self, track).any(which))
+    }
+
+    /// Asks a person about what changed on a shelf while its node was off.
+    fn open_unwatched(
+        &mut self,
+        stamp: &Stamp,
+        gap: &ShelfGap,
+        span: (Timestamp, Timestamp),
+        out: &mut Vec<Output>,
+    ) {
+        let delta = gap.delta();
+        let kind = if delta.0 < 0 {
+            ChangeKind::Take
+        } else {
+            ChangeKind::Put
+        };
+        let items = self.likeliest(gap);
+        let had = |s: &Session| items.iter().all(|item| s.cart.quantity(&item.product) > 0);
+        let visits = self.state.active.iter();
+        let mut sessions: Vec<SessionId> = (visits.filter_map(|id| self.state.sessions.get(id)))
+            .filter(|s| s.is_open() && is_there(s, span))
+            .filter(|s| self.was_near(s, |shelf| *shelf == gap.shelf))
+            .map(|s| s.id.clone())
+            .collect();
+        // Only who had it can have put it back.
+        if kind == ChangeKind::Put {
+            let sessions_of = &self.state.sessions;
+            sessions.retain(|id| !items.is_empty() && sessions_of.get(id).is_some_and(had));
+        }
+        sessions.truncate(NAMED_MAX);
+        let probability_ppm = 1_000_000 / (sessions.len() as u32 + 1);
+        let by = |session: Option<SessionId>| Hypothesis {
+            session,
+            items: items.clone(),
+            also: Vec::new(),
+            probability_ppm,
+        };
+        let hypotheses = sessions.into_iter().map(Some).chain([None]).map(by);
+        let shelf = gap.shelf;
+        let went = if delta.0 < 0 { "left" } else { "came onto" };
+        let hash = short_hash(&[&self.definition.id, &stamp.to_string(), &shelf.to_string()]);
+        let unwatched = Attributed {
+            change: stamp.clone(),
+            at: span.1,
+            shelf,
+            kind,
+            delta_mg: delta,
+            plates: gap.plates.iter().map(|p| p.plate).collect(),
+            verdict: AttributionVerdict::Review {
+                review: format!("r-{hash}").into(),
+                reason: format!(
+                    "{} {went} shelf {shelf} while its node was off",
+                    delta.abs()
+                ),
+            },
+            hypotheses: hypotheses.collect(),
+            reached: Vec::new(),
+            clock: None,
+        };
+        self.decide(Decision::Unwatched(unwatched), out);
+    }
+
+    /// The items that weigh what came or left, if any do: rather what stands there, and rather one thing than several.
+    fn likeliest(&self, gap: &ShelfGap) -> Vec<Item> {
+        let likelihoods = item_match::likelihoods(&self.definition, gap.shelf, &gap.plates);
+        let product = |item: &Item| self.definition.catalogue.get(item.product.as_str());
+        let weight = |item: &Item| {
+            product(item).map_or(0.0, |p| p.weight.grams() * f64::from(item.quantity))
+        };
+        let grams = Milligrams(gap.delta().0.abs()).grams();
+        let fits = |items: &[Item]| {
+            let nominal: f64 = items.iter().map(weight).sum();
+            (nominal - grams).abs() <= (FIT.0 * nominal).max(FIT.1)
+        };
+        let plates = gap.plates.iter().map(|p| PlateId {
+            shelf: gap.shelf,
+            plate: p.plate,
+        });
+        let products = self.definition.catalogue.products();
+        let standing: BTreeSet<&ProductId> = plates
+            .flat_map(|plate| self.definition.planogram.on_plate(plate))
+            .filter_map(|facing| Some(&products.get(facing.product_index)?.id))
+            .collect();
+        let unlike = |items: &Vec<Item>| {
+            let elsewhere = items.iter().any(|i| !standing.contains(&i.product));
+            (elsewhere, items.iter().map(|i| i.quantity).sum::<u32>())
+        };
+        let fitting = likelihoods.into_iter().map(|l| l.items).filter(|i| fits(i));
+        fitting.min_by_key(unlike).unwrap_or_default()
+    }
+}
+
+/// Whether it is the visit of somebody who pays, and who was inside at that time.
+fn is_there(session: &Session, (from, to): (Timestamp, Timestamp)) -> bool {
+    let exit = session.exited_at;
+    session.role.is_shopper() && session.entered_at <= to && exit.is_none_or(|exit| exit >= from)
+}
