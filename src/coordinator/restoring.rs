@@ -186,6 +186,9 @@ impl Coordinator {
         self.restore_unbound();
         self.forget_old_codes();
         self.forget_old(self.state.frontier);
+        if self.is_emergency() {
+            out.push(Output::Effect(Effect::ReleaseGate));
+        }
         for session in self
             .state
             .active
