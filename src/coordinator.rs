@@ -26,6 +26,7 @@ use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::Timestamp;
 
 mod bars;
+mod corrections;
 mod deciding;
 mod floor;
 mod gaps;

@@ -115,7 +115,7 @@ impl Coordinator {
     }
 
     /// Asks a person about what changed on a shelf while its node was off.
-    fn open_unwatched(
+    pub(super) fn open_unwatched(
         &mut self,
         stamp: &Stamp,
         gap: &ShelfGap,
@@ -175,7 +175,7 @@ impl Coordinator {
     }
 
     /// The items that weigh what came or left, if any do: rather what stands there, and rather one thing than several.
-    fn likeliest(&self, gap: &ShelfGap) -> Vec<Item> {
+    pub(super) fn likeliest(&self, gap: &ShelfGap) -> Vec<Item> {
         let likelihoods = item_match::likelihoods(&self.definition, gap.shelf, &gap.plates);
         let product = |item: &Item| self.definition.catalogue.get(item.product.as_str());
         let weight = |item: &Item| {

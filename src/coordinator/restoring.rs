@@ -49,6 +49,9 @@ impl Coordinator {
             Decision::Quarantined { stamp, .. } => {
                 self.intake.note(stamp);
             }
+            Decision::CorrectionProposed { change, .. } => {
+                self.restored.changes.insert(change.clone());
+            }
             Decision::Attributed(attributed) => {
                 self.inferring.restore_clock(attributed);
                 self.restored.changes.insert(attributed.change.clone());

@@ -133,7 +133,7 @@ impl State {
                 };
                 self.sessions.insert(session.clone(), opened);
             }
-            Decision::EntryRefused { .. } => {}
+            Decision::EntryRefused { .. } | Decision::CorrectionProposed { .. } => {}
             Decision::TrackBound { session, track, .. } => {
                 self.by_track.insert(track.clone(), session.clone());
                 self.claimed.insert(track.clone());

@@ -128,6 +128,7 @@ impl Fold {
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
             | Decision::VisitGivenUp { .. }
+            | Decision::CorrectionProposed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

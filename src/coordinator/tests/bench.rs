@@ -442,6 +442,19 @@ impl Bench {
                 lines.push(format!("{node} lost {lost}"));
             }
         }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::CorrectionProposed {
+                sessions, refund, ..
+            }) = kept
+            {
+                let refund = refund.map_or("no refund".to_owned(), |money| money.to_string());
+                let many = sessions.len();
+                lines.push(format!(
+                    "proposed: {many} of them, {}",
+                    refund.to_lowercase()
+                ));
+            }
+        }
         if self.gate_released {
             lines.push("the gate stands open".to_owned());
         }
