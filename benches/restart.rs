@@ -76,6 +76,9 @@ fn later(input: &Input, round: i64, sequences: &dyn Fn(&str) -> u64) -> Input {
         | Input::DeviceEnrolled { .. }
         | Input::DeviceRevoked { .. }
         | Input::Payment { .. }
+        | Input::PaymentUnanswered { .. }
+        | Input::Payer { .. }
+        | Input::Refund { .. }
         | Input::Verdict { .. }
         | Input::Bar { .. }
         | Input::Unbar { .. }

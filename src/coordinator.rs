@@ -5,7 +5,7 @@
 //!
 //! Observations wait in [`intake`] until every node has promised the time at which they are due, and are then decided
 //! one after another in event time ([`deciding`]); a cart is settled when every node that matters has passed the
-//! exit ([`settlement`]). [`state`] is the fold of the decisions; [`keeping`] makes it small enough to begin from.
+//! exit ([`settlement`]) and paid ([`paying`]). [`state`] is the fold of the decisions; [`keeping`] makes it small enough to begin from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::observation::{
     Watermark,
 };
 use crate::store::{Definition, NodeName, ShelfId};
-use crate::units::Timestamp;
+use crate::units::{Money, Timestamp};
 
 mod bars;
 mod corrections;
@@ -34,6 +34,7 @@ mod gate;
 mod inferring;
 mod intake;
 mod keeping;
+mod paying;
 mod restoring;
 mod settlement;
 mod state;
@@ -41,8 +42,9 @@ mod stuck;
 #[cfg(test)]
 mod tests;
 
+pub use gaps::OpenReview;
 pub use keeping::Snapshot;
-pub use state::{OpenReview, State};
+pub use state::State;
 
 /// Units of one product in a verdict, at most: more is a slip of the keyboard.
 const VERDICT_QUANTITY_MAX: u32 = 1_000;
@@ -74,6 +76,25 @@ pub enum Input {
         session: SessionId,
         key: IdempotencyKey,
         outcome: PaymentOutcome,
+    },
+    /// The gateway was asked and gave no answer; it is asked again under the same key.
+    PaymentUnanswered {
+        session: SessionId,
+        key: IdempotencyKey,
+        why: String,
+    },
+    /// What the owner's list of payers says of a phone: whether its owner has agreed to one further charge where the
+    /// hold does not cover the total. Without it they have not.
+    Payer {
+        device: DeviceId,
+        second_charge: bool,
+    },
+    /// Somebody wants an amount given back that a session was charged. It changes nothing if no single charge of a
+    /// session of the last day is large enough, or if the gateway still owes an answer about it.
+    Refund {
+        session: SessionId,
+        by: String,
+        amount: Money,
     },
     /// An operator decided a review. It changes nothing if there is no such review, if the session's cart is settled
     /// already, or if a product is unknown or its quantity out of all proportion.
@@ -158,6 +179,8 @@ pub struct Coordinator {
     floor: floor::Floor,
     visits: BTreeMap<TrackId, Visit>,
     devices: BTreeMap<DeviceId, EnrolledDevice>,
+    /// Phones whose owners have agreed to a second charge: told at every start.
+    second_charge: BTreeSet<DeviceId>,
     /// Entry codes that were accepted, by time step: each is accepted once.
     used_codes: BTreeSet<(u64, DeviceId)>,
     /// Admitted sessions whose shopper has passed the gate but has no track yet, with the time of passing.
@@ -190,6 +213,7 @@ impl Coordinator {
             floor: floor::Floor::new(&definition.layout, definition.policy.reach_m),
             visits: BTreeMap::new(),
             devices: BTreeMap::new(),
+            second_charge: BTreeSet::new(),
             used_codes: BTreeSet::new(),
             unbound: BTreeMap::new(),
             gateless,
@@ -241,7 +265,19 @@ impl Coordinator {
                 session,
                 key,
                 outcome,
-            } => self.paid(&session, key, outcome, out),
+            } => self.paid(&session, key, outcome, now, out),
+            Input::PaymentUnanswered { session, key, why } => {
+                self.unanswered(&session, &key, why, now, out);
+            }
+            Input::Payer {
+                device,
+                second_charge,
+            } => self.know_payer(device, second_charge),
+            Input::Refund {
+                session,
+                by,
+                amount,
+            } => self.refund(&session, by, amount, out),
             Input::Verdict {
                 review,
                 by,
@@ -249,15 +285,7 @@ impl Coordinator {
                 items,
             } => {
                 if let Some(items) = self.admissible(&review, session.as_ref(), items) {
-                    let closed = Decision::ReviewClosed {
-                        review,
-                        at: self.state.frontier,
-                        by,
-                        session,
-                        items,
-                    };
-                    self.decide(closed, out);
-                    self.advance(out);
+                    self.close(review, by, session, items, out);
                 }
             }
             Input::Bar { bar, reason } => self.bar(bar, reason, now, out),
@@ -339,6 +367,33 @@ impl Coordinator {
             &stamp.outbox,
             self.intake.contiguous(&stamp.node, &stamp.outbox),
         ));
+    }
+
+    /// Closes a review by somebody's verdict.
+    fn close(
+        &mut self,
+        review: ReviewId,
+        by: String,
+        session: Option<SessionId>,
+        items: Vec<Item>,
+        out: &mut Vec<Output>,
+    ) {
+        let closed = Decision::ReviewClosed {
+            review,
+            at: self.state.frontier,
+            by,
+            session,
+            items,
+        };
+        self.decide(closed, out);
+        self.advance(out);
+    }
+
+    fn know_payer(&mut self, device: DeviceId, second_charge: bool) {
+        match second_charge {
+            true => self.second_charge.insert(device),
+            false => self.second_charge.remove(&device),
+        };
     }
 
     /// The items of a verdict, as the catalogue spells them. None if the verdict can't be followed: the review stays

@@ -30,20 +30,22 @@
 //!   plates, [`sensing::shelf`] runs them over [`sensing::history`], [`sensing::item_match`] says what the grams can
 //!   have been, [`sensing::body_track`] cuts tracks into segments, [`sensing::node`] is all of a node.
 //! - [`checkout`]: [`checkout::attribution`] (who and what, as probabilities), [`checkout::cart`],
-//!   [`checkout::session`], [`checkout::payment`] (an explicit state machine), [`checkout::receipt`],
+//!   [`checkout::session`], [`checkout::payment`] (an explicit state machine, and the day-end report), [`checkout::receipt`],
 //!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.
 //! - [`coordinator`]: `handle(input, now) -> outputs`. Its `intake` takes each stamp once and waits for watermarks,
-//!   `deciding` works in event time, `gate` admits and sees people out, `settlement` goes from the exit to the receipt,
-//!   `gaps` decides what is lost, `bars` who is let in, `stuck` ends visits that nobody closes, `corrections` heeds late
-//!   evidence, `state` is the fold, `keeping` makes a snapshot of it all, and `restoring` takes up after a restart.
+//!   `deciding` works in event time, `gate` admits and sees people out, `settlement` goes from the exit to the final
+//!   cart, `paying` from the hold to the receipt, `gaps` decides what is lost, `bars` who is let in, `stuck` ends visits
+//!   that nobody closes, `corrections` heeds late evidence, `state` is the fold, `keeping` makes a snapshot of it all,
+//!   and `restoring` takes up after a restart.
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
 //! - [`evaluation`]: receipts and decisions against the truth: score, intervals, what went wrong, what doubt costs.
 //!
 //! The world:
 //!
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
-//!   (the embedded one), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment sandbox), [`edge::shell`] (journal before
-//!   effect, around the pure core), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
+//!   (the embedded one), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
+//!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
+//!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders).
 //! - [`console`]: the page, rendered on the server, live by server-sent events.
@@ -82,7 +84,8 @@
 //! - **watermark**: a node's promise that nothing from before a time is still to come, but on the shelves it names.
 //! - **stamp, outbox**: what names an observation for ever; where a node keeps it.
 //! - **attribution, review, verdict**: who changed the shelf; a change too doubtful to charge; a person's answer.
-//! - **hold, capture, void, refund**: an amount authorised, taken, released, given back.
+//! - **hold, capture, void, refund**: an amount authorised, taken, released, given back. **Second charge**: what the hold did
+//!   not cover, of whoever has agreed to it. **Unsecured**: let in while the provider is away, to be held later.
 //! - **settlement**: the moment from which a cart does not change any more.
 
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "the tests are tables"))]

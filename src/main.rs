@@ -5,6 +5,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stroll::command::{Cli, Failed};
+use tracing::{Level, Metadata};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[expect(
     clippy::print_stderr,
@@ -12,14 +17,13 @@ use stroll::command::{Cli, Failed};
 )]
 fn main() -> ExitCode {
     let cli = Cli::parse(); // ends with 2 on wrong usage
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rumqttd=off")),
-        )
+    let wanted =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rumqttd=off"));
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_filter(wanted.and(filter_fn(shows_no_secret)));
+    tracing_subscriber::registry().with(log).init();
     match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -30,6 +34,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// At `trace` the HTTP client logs every byte that it sends, and with them the payment provider's key: it may say only what
+/// it says at `info`, whatever `RUST_LOG` wants.
+fn shows_no_secret(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("ureq") || *metadata.level() <= Level::INFO
 }
 
 /// An error with its causes, each said once: some name their cause in their own words, and some repeat it.

@@ -126,6 +126,10 @@ pub struct ShelfObservation {
     pub kind: ChangeKind,
     /// The plates that changed, left to right.
     pub plates: Vec<PlateChange>,
+    /// What stood there in between, where that may have been a product: put down by one and taken by another, or the
+    /// other way round. Or a hand pressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood: Option<Stood>,
     /// Log-likelihoods of item sets given the weights, best first, without prior; at most 32.
     pub likelihoods: Vec<ItemLikelihood>,
     /// Ids of the evidence that the node keeps (weight trace, frames).
@@ -137,7 +141,24 @@ fn is_zero(error_us: &u64) -> bool {
     *error_us == 0
 }
 
+impl ChangeKind {
+    /// Whether products that moved in a change of this kind and sum left the shelf: a touch is a put-back, if somebody
+    /// else took as much at the same moment.
+    pub fn is_take(self, delta: Milligrams) -> bool {
+        match self {
+            ChangeKind::Take => true,
+            ChangeKind::Put | ChangeKind::Touch => false,
+            ChangeKind::Foreign | ChangeKind::Unsure => delta.0 < 0,
+        }
+    }
+}
+
 impl ShelfObservation {
+    /// Whether what moved left the shelf, all in all.
+    pub fn is_take(&self) -> bool {
+        self.kind.is_take(self.delta())
+    }
+
     /// What came (positive) or left (negative), over all plates.
     pub fn delta(&self) -> Milligrams {
         self.plates.iter().map(|p| p.delta_mg).sum()
@@ -148,6 +169,16 @@ impl ShelfObservation {
         let sum: f64 = self.plates.iter().map(|p| p.sigma_mg.grams().powi(2)).sum();
         Milligrams::from_grams(sum.sqrt())
     }
+}
+
+/// A level on which plates stood for a moment while they changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Stood {
+    /// When the weight had half come to it, and had half left it.
+    pub from: Timestamp,
+    pub until: Timestamp,
+    /// From the level before the change, on plates of the same shelf, left to right.
+    pub plates: Vec<PlateChange>,
 }
 
 /// How one plate changed.

@@ -40,7 +40,7 @@ missing=()
 for program in mosquitto; do
   is_there "$program" || missing+=("$program")
 done
-if [[ -d $shared/nanostore ]] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   missing+=(python3-venv)
 fi
 if ((${#missing[@]})); then
@@ -52,14 +52,19 @@ if ((${#missing[@]})); then
   fi
 fi
 
-# The scripts beside the recordings want numpy; it stays in a folder of its own below the build's.
-if [[ -d $shared/nanostore && -z ${STROLL_PYTHON:-} ]]; then
+# Stripe's stand-in is a Python program, and the scripts beside the recordings want numpy; both stay in a folder of their
+# own below the build's.
+if [[ -z ${STROLL_PYTHON:-} ]]; then
+  wanted=('localstripe==1.15.10') modules=localstripe
+  if [[ -d $shared/nanostore ]]; then
+    wanted+=('numpy>=2,<3') modules+=', numpy'
+  fi
   mkdir -p "$target"
   venv=$(realpath "$target")/python
-  if ! "$venv/bin/python" -c 'import numpy' 2>/dev/null; then
-    echo "tests/run.sh: installing numpy into $venv"
-    python3 -m venv --clear "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'numpy>=2,<3'
+  if ! "$venv/bin/python" -c "import $modules" 2>/dev/null; then
+    echo "tests/run.sh: installing ${wanted[*]} into $venv"
+    [[ -x $venv/bin/python ]] || python3 -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${wanted[@]}"
   fi
   export STROLL_PYTHON=$venv/bin/python
 fi

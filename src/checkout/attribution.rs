@@ -16,6 +16,7 @@ mod hands;
 mod heads;
 mod put_backs;
 pub mod reach;
+mod swaps;
 mod weights;
 mod world;
 

@@ -30,9 +30,15 @@ pub enum Decision {
         device: Option<DeviceId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         track: Option<TrackId>,
+        /// The payer has agreed to one further charge where the hold does not cover the total.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        second_charge: bool,
     },
     /// An entry code was refused.
     EntryRefused { at: Timestamp, reason: String },
+    /// The gate opened for a shopper although nobody knows whether anything is held: the provider cannot be reached,
+    /// and the owner's policy allows it. The hold is made when the provider is back.
+    AdmittedUnsecured { session: SessionId, at: Timestamp },
     /// The session's body is this track.
     TrackBound {
         session: SessionId,
@@ -107,6 +113,10 @@ pub enum Decision {
         key: IdempotencyKey,
         outcome: PaymentOutcome,
     },
+    /// The payment provider gave no answer, and had not been known to be away: entry goes by the owner's policy for that.
+    ProviderAway { at: Timestamp, reason: String },
+    /// The provider has answered again.
+    ProviderBack { at: Timestamp },
     /// The receipt as the shopper gets it.
     ReceiptIssued { receipt: Receipt },
     /// A node has not been heard of past its limit.
@@ -172,6 +182,7 @@ impl Decision {
         match self {
             Decision::SessionOpened { at, .. }
             | Decision::EntryRefused { at, .. }
+            | Decision::AdmittedUnsecured { at, .. }
             | Decision::TrackBound { at, .. }
             | Decision::ReviewClosed { at, .. }
             | Decision::VisitGivenUp { at, .. }
@@ -182,6 +193,8 @@ impl Decision {
             | Decision::Settled { at, .. }
             | Decision::PaymentRequested { at, .. }
             | Decision::PaymentDecided { at, .. }
+            | Decision::ProviderAway { at, .. }
+            | Decision::ProviderBack { at }
             | Decision::NodeBack { at, .. }
             | Decision::CorrectionProposed { at, .. }
             | Decision::EntryBarred { at, .. }
@@ -197,9 +210,10 @@ impl Decision {
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 27] = [
         "session_opened",
         "entry_refused",
+        "admitted_unsecured",
         "track_bound",
         "attributed",
         "revised",
@@ -212,6 +226,8 @@ impl Decision {
         "settled",
         "payment_requested",
         "payment_decided",
+        "provider_away",
+        "provider_back",
         "receipt_issued",
         "node_silent",
         "node_back",
@@ -229,6 +245,7 @@ impl Decision {
         match self {
             Decision::SessionOpened { .. } => "session_opened",
             Decision::EntryRefused { .. } => "entry_refused",
+            Decision::AdmittedUnsecured { .. } => "admitted_unsecured",
             Decision::TrackBound { .. } => "track_bound",
             Decision::Attributed(_) => "attributed",
             Decision::Revised(_) => "revised",
@@ -241,6 +258,8 @@ impl Decision {
             Decision::Settled { .. } => "settled",
             Decision::PaymentRequested { .. } => "payment_requested",
             Decision::PaymentDecided { .. } => "payment_decided",
+            Decision::ProviderAway { .. } => "provider_away",
+            Decision::ProviderBack { .. } => "provider_back",
             Decision::ReceiptIssued { .. } => "receipt_issued",
             Decision::NodeSilent { .. } => "node_silent",
             Decision::NodeBack { .. } => "node_back",
@@ -258,6 +277,7 @@ impl Decision {
     pub fn concerns(&self, whom: &SessionId) -> bool {
         match self {
             Decision::SessionOpened { session, .. }
+            | Decision::AdmittedUnsecured { session, .. }
             | Decision::TrackBound { session, .. }
             | Decision::LinesDropped { session, .. }
             | Decision::VisitGivenUp { session, .. }
@@ -277,6 +297,8 @@ impl Decision {
             }
             Decision::ReceiptIssued { receipt } => receipt.session == *whom,
             Decision::EntryRefused { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::EntryBarred { .. }
@@ -297,7 +319,12 @@ fn is_zero(count: &u64) -> bool {
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum PaymentRequest {
     /// Hold an amount.
-    Authorise { amount: Money },
+    Authorise {
+        amount: Money,
+        /// Whose phone opened the gate; none where there is no gate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payer: Option<DeviceId>,
+    },
     /// Take an amount of the hold and release the rest.
     Capture {
         authorisation: String,
@@ -305,10 +332,20 @@ pub enum PaymentRequest {
     },
     /// Release the whole hold.
     Void { authorisation: String },
+    /// Take an amount at once, without a hold: what the hold did not cover, or what is due where it is gone. Only of
+    /// whoever has agreed to it.
+    Charge {
+        amount: Money,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payer: Option<DeviceId>,
+    },
     /// Give back an amount that was captured.
     Refund {
         authorisation: String,
         amount: Money,
+        /// Who wanted it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
 }
 
@@ -366,6 +403,9 @@ pub struct Reached {
     pub log_milli: i64,
     /// The same for each changed plate by itself, in their order.
     pub by_plate_milli: Vec<i64>,
+    /// The same of the moments at which weight came to what stood there in between, and left it, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood_milli: Option<(i64, i64)>,
     /// The middle of the time that a hand was near; or, of a body whose hands are never seen, when it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub middle: Option<Timestamp>,
@@ -394,7 +434,8 @@ pub enum AttributionVerdict {
 pub struct Hypothesis {
     /// `None`: nobody we know.
     pub session: Option<SessionId>,
-    /// Taken by the session if `kind` was a take, put back if it was a put; empty: something that is no product of ours.
+    /// Taken by the session, or put back, as [`ChangeKind::is_take`] says; empty: something that is no product of ours,
+    /// or nothing.
     pub items: Vec<Item>,
     /// What others took or put back in the same change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -422,4 +463,34 @@ impl Hypothesis {
 pub struct Share {
     pub session: Option<SessionId>,
     pub items: Vec<Item>,
+    /// It went the other way than the first share: put back while the other took, or taken while the other put back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub against: bool,
+}
+
+/// What somebody moved in a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Movement<'a> {
+    pub session: Option<&'a SessionId>,
+    pub items: &'a [Item],
+    /// Off the shelf; otherwise onto it.
+    pub is_take: bool,
+}
+
+impl Attributed {
+    /// Who moved what, and which way, if it was so.
+    pub fn movements<'a>(&self, what: &'a Hypothesis) -> impl Iterator<Item = Movement<'a>> {
+        let is_take = self.kind.is_take(self.delta_mg);
+        let first = Movement {
+            session: what.session.as_ref(),
+            items: &what.items,
+            is_take,
+        };
+        let others = what.also.iter().map(move |share| Movement {
+            session: share.session.as_ref(),
+            items: &share.items,
+            is_take: is_take != share.against,
+        });
+        std::iter::once(first).chain(others)
+    }
 }

@@ -22,6 +22,9 @@ pub struct Receipt {
     /// The tax that the total includes.
     pub tax: Money,
     pub paid: Paid,
+    /// What of the total was not taken, where it is owed; older receipts do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Money>,
 }
 
 /// How a receipt was paid.
@@ -32,7 +35,7 @@ pub enum Paid {
     Captured,
     /// Nothing was taken and the hold was released.
     Voided,
-    /// The gateway refused: the amount is still owed.
+    /// The total was not taken, or not all of it.
     Owed,
 }
 

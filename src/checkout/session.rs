@@ -71,6 +71,10 @@ pub struct Session {
     #[serde(default)]
     pub written_off: bool,
     pub payment: PaymentState,
+    /// The payer has agreed to one further charge where the hold does not cover the total.
+    pub second_charge: bool,
+    /// The gate opened before it was known whether anything is held.
+    pub unsecured: bool,
     pub receipt: Option<Receipt>,
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::Failed;
 use crate::edge::definition_file::{self, LoadError};
+use crate::store::Offline;
 use crate::store::normal_form::NormalForm;
 use crate::store::{Definition, Product, SoldBy, Warning, definition};
 
@@ -126,6 +127,11 @@ fn shown(definition: &Definition) -> Result<String, std::fmt::Error> {
     writeln!(out, "  node silent after  {} s", policy.node_silent_s)?;
     writeln!(out, "  track lost after   {} s", policy.track_lost_s)?;
     writeln!(out, "  reach              {} m", policy.reach_m)?;
+    writeln!(
+        out,
+        "  provider away      {}",
+        provider_away(&policy.offline)
+    )?;
     let limits = &policy.limits;
     writeln!(out, "  visit lost after   {} s", limits.visit_lost_s)?;
     writeln!(out, "  admitted for       {} s", limits.admission_s)?;
@@ -247,4 +253,19 @@ fn print(text: &str) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Who may enter while the payment provider is away.
+fn provider_away(offline: &Offline) -> String {
+    let Offline::Capped {
+        shoppers_max,
+        amount_max,
+    } = offline
+    else {
+        return "nobody enters".to_owned();
+    };
+    let shoppers = shoppers_max.map(|max| format!("{max} shoppers"));
+    let amount = amount_max.map(|max| max.to_string());
+    let caps: Vec<String> = shoppers.into_iter().chain(amount).collect();
+    format!("entry without a hold up to {}", caps.join(" and "))
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::live_store::{self, OpenStore, Setup};
 use super::operating::{self, Disk};
+use super::payment::{Payment, PaymentArgs};
 use super::serving::{self, ConsoleArgs};
 use super::store_at;
 use crate::coordinator::Input;
@@ -24,7 +25,7 @@ const OPERATIONS_MAX: usize = 16;
 /// How often the room on the disk is looked at.
 const DISK_EVERY: Duration = Duration::from_secs(10);
 
-/// Run the store: hear its nodes, keep the carts, take payment (in a sandbox), show the console
+/// Run the store: hear its nodes, keep the carts, take payment, show the console
 ///
 /// It serves until Ctrl-C or SIGTERM. Started again with the same journal, also after a crash, it goes on where it
 /// was: nodes send again what it had not committed, and payments without an answer are asked again.
@@ -53,17 +54,21 @@ pub struct Args {
     #[arg(long, value_name = "MB", default_value_t = 256)]
     disk_free_min_mb: u64,
     #[command(flatten)]
+    payment: PaymentArgs,
+    #[command(flatten)]
     console: ConsoleArgs,
 }
 
 /// Serves until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let definition = Arc::new(definition_file::load(&args.store)?.0);
-    let enrolled = enrolments(&args, &definition)?;
+    let payment = args.payment.resolve(definition.currency)?;
+    let mut enrolled = enrolments(&args, &definition)?;
+    enrolled.extend(payment.payers());
     let (switch, stop) = serving::stop_switch()?;
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
-    runtime.block_on(serve(&args, definition, enrolled, switch, stop))
+    runtime.block_on(serve(&args, definition, payment, enrolled, switch, stop))
 }
 
 fn enrolments(args: &Args, definition: &Arc<Definition>) -> anyhow::Result<Vec<Input>> {
@@ -81,6 +86,7 @@ fn enrolments(args: &Args, definition: &Arc<Definition>) -> anyhow::Result<Vec<I
 async fn serve(
     args: &Args,
     definition: Arc<Definition>,
+    payment: Payment,
     enrolled: Vec<Input>,
     switch: watch::Sender<bool>,
     stop: watch::Receiver<bool>,
@@ -106,6 +112,7 @@ async fn serve(
         journal: &args.journal,
         broker: broker.clone(),
         clock: live_store::wall_clock(),
+        payment: &payment,
     })
     .await?;
     for input in enrolled {
@@ -119,6 +126,9 @@ async fn serve(
         Some(operations),
         stop.clone(),
     );
+    if let Payment::Stripe(..) = &payment {
+        println!("{payment}");
+    }
     println!(
         "{} is open: look at http://{at}, nodes connect to {broker} (Ctrl-C ends it)",
         definition.name

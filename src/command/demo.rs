@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Failed;
 use super::live_store::{OpenStore, Setup};
 use super::pace::{self, Pace};
+use super::payment::Payment;
 use super::serving::{self, ConsoleArgs};
 use super::situation_args::{self, SituationArgs};
 use super::verdict::Verdict;
@@ -126,6 +127,7 @@ async fn open(
         journal: &folder.join("journal.sqlite"),
         broker: url.clone(),
         clock: Arc::new(move || pace.event_now()),
+        payment: &Payment::Sandbox,
     })
     .await?;
     enrol(&simulation, &store).await;

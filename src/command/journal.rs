@@ -1,5 +1,6 @@
 //! `stroll journal`: looks at a journal, copies it, and puts a copy in its place.
 
+mod report;
 mod show;
 
 use std::io::Write;
@@ -10,7 +11,7 @@ use anyhow::Context;
 use super::output_file;
 use crate::edge::journal::{Archive, Checked, Hash, Head, Restoring};
 
-/// Verify, show, export, back up and restore the journal of a store
+/// Verify, show, sum up, export, back up and restore the journal of a store
 ///
 /// All but `restore` also work while the store is open, and see the journal as it was when they began.
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,7 @@ enum What {
         json: bool,
     },
     Show(show::Args),
+    Report(report::Args),
     /// Write every entry as a line of JSON, with its hash; phones' keys are in no entry
     Export {
         /// The journal
@@ -96,6 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             verify(&journal, expected.as_ref(), json)
         }
         What::Show(args) => show::run(&args),
+        What::Report(args) => report::run(&args),
         What::Export {
             journal,
             output,

@@ -9,13 +9,13 @@ use anyhow::{Context, anyhow};
 use tokio::sync::watch;
 
 use super::console_feed::{self, EventClock, Feed};
+use super::payment::Payment;
 use crate::console::view::StoreView;
 use crate::coordinator::{Coordinator, Input};
-use crate::edge::gateway::Sandbox;
 use crate::edge::journal::Journal;
 use crate::edge::live::{self, LiveStore, StoreParts};
 use crate::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, LinkState};
-use crate::edge::shell::Shell;
+use crate::edge::shell::{Asker, Shell};
 use crate::store::{Definition, NodeName};
 
 /// How long the broker may take for the last words to the nodes.
@@ -30,6 +30,8 @@ pub struct Setup<'a> {
     pub broker: BrokerUrl,
     /// Event time, for the console.
     pub clock: EventClock,
+    /// Who takes the money.
+    pub payment: &'a Payment,
 }
 
 /// Where the sandbox's ledger of a journal is kept: beside it.
@@ -55,10 +57,13 @@ impl OpenStore {
             journal,
             broker,
             clock,
+            payment,
         } = setup;
         let opened = Journal::open(journal, definition)?;
-        let gateway = Box::new(Sandbox::open(&sandbox_beside(journal))?);
-        let (mut shell, owed) = Shell::open(opened, definition, nodes, gateway)?;
+        let gateways = payment.gateways(&sandbox_beside(journal))?;
+        let (asker, answers) =
+            Asker::threads(gateways).context("no thread for the payments can be started")?;
+        let (mut shell, owed) = Shell::open(opened, definition, nodes, asker)?;
         let Feed {
             observer,
             watcher,
@@ -73,6 +78,7 @@ impl OpenStore {
             shell,
             link: link.clone(),
             deliveries,
+            answers,
             owed,
             ticks: true,
             watcher,

@@ -19,6 +19,7 @@ pub mod node;
 mod operating;
 mod output_file;
 mod pace;
+mod payment;
 mod plot;
 mod printed;
 pub mod replay;

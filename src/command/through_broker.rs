@@ -13,7 +13,7 @@ use crate::edge::live::{Clock, LiveNode, LiveStore, Sensed, StoreParts};
 use crate::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, NodeLink, NodeOptions};
 use crate::edge::outbox::{Outbox, OutboxOptions};
 use crate::edge::playback;
-use crate::edge::shell::Shell;
+use crate::edge::shell::{Asker, Shell};
 use crate::recording::Recording;
 use crate::sensing::node::NodeSensor;
 use crate::units::Timestamp;
@@ -47,6 +47,7 @@ pub fn replay(
             shell,
             link: link.clone(),
             deliveries,
+            answers: Asker::no_answers(),
             owed: Vec::new(),
             ticks: false,
             watcher: Box::new(|_, _, _| {}),

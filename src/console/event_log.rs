@@ -14,7 +14,7 @@ use crate::checkout::payment::PaymentOutcome;
 use crate::checkout::receipt::{Paid, Receipt};
 use crate::checkout::session::{Role, SessionId};
 use crate::observation::{ChangeKind, Item};
-use crate::store::{Definition, NodeName};
+use crate::store::Definition;
 use crate::units::{Milligrams, Timestamp};
 
 /// Events that an [`EventLog`] keeps; beyond, the oldest is forgotten (the journal has them all).
@@ -149,6 +149,11 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::EntryRefused { reason, .. } => {
             Told::new(EventKind::Gate, format!("Entry refused: {reason}"))
         }
+        Decision::AdmittedUnsecured { session, .. } => {
+            let mut told = Told::of(EventKind::Gate, session, "came in without a hold")?;
+            told.detail = Some("It is made when the payment provider is back.".to_owned());
+            Some(told)
+        }
         Decision::Attributed(attributed) => tell_attributed(attributed, definition),
         Decision::Revised(attributed) => tell_revised(attributed, definition),
         Decision::ReviewClosed {
@@ -191,6 +196,16 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
         Decision::PaymentDecided {
             session, outcome, ..
         } => tell_outcome(session, outcome),
+        Decision::ProviderAway { reason, .. } => {
+            let sentence = "The payment provider cannot be reached".to_owned();
+            let mut told = Told::urgent(EventKind::Payment, sentence)?;
+            told.detail = Some(reason.clone());
+            Some(told)
+        }
+        Decision::ProviderBack { .. } => Told::new(
+            EventKind::Payment,
+            "The payment provider is back".to_owned(),
+        ),
         Decision::ReceiptIssued { receipt } => tell_receipt(receipt),
         Decision::NodeSilent { node, .. } => {
             let mut told = Told::urgent(EventKind::Node, format!("Node {node} has gone silent"))?;
@@ -209,7 +224,7 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             ..
         } => {
             let unsent = before.saturating_sub(*after).saturating_sub(1);
-            tell_gap(node, unsent + dropped, reason)
+            proposals::tell_gap(node, unsent + dropped, reason)
         }
         Decision::Unwatched(attributed) => proposals::tell_unwatched(attributed, definition),
         Decision::CorrectionProposed { .. } => proposals::tell(decision, definition),
@@ -237,6 +252,10 @@ fn tell_request(session: &SessionId, request: &PaymentRequest) -> Option<Told> {
             let rest = format!("is refunded {amount}");
             Told::of(EventKind::Payment, session, &rest)
         }
+        PaymentRequest::Charge { amount, .. } => {
+            let rest = format!("is charged {amount} that the hold did not cover");
+            Told::of(EventKind::Payment, session, &rest)
+        }
         // Their outcomes follow: a refusal, or the receipt.
         PaymentRequest::Authorise { .. }
         | PaymentRequest::Capture { .. }
@@ -253,18 +272,11 @@ fn tell_outcome(session: &SessionId, outcome: &PaymentOutcome) -> Option<Told> {
             told.urgent = true;
             Some(told)
         }
+        PaymentOutcome::Lapsed { reason } => {
+            let rest = format!("had a hold that is not there any more: {reason}");
+            Told::of(EventKind::Payment, session, &rest)
+        }
     }
-}
-
-fn tell_gap(node: &NodeName, lost: u64, reason: &str) -> Option<Told> {
-    let sentence = match lost {
-        0 => format!("What node {node} saw may be missing"),
-        1 => format!("1 observation of node {node} is missing"),
-        _ => format!("{lost} observations of node {node} are missing"),
-    };
-    let mut told = Told::urgent(EventKind::Node, sentence)?;
-    told.detail = (!reason.is_empty()).then(|| reason.to_owned());
-    Some(told)
 }
 
 fn tell_receipt(receipt: &Receipt) -> Option<Told> {
@@ -272,7 +284,10 @@ fn tell_receipt(receipt: &Receipt) -> Option<Told> {
     let rest = match receipt.paid {
         Paid::Captured => format!("paid {total}"),
         Paid::Voided => "took nothing and paid nothing".to_owned(),
-        Paid::Owed => format!("owes {total}: the payment was refused"),
+        Paid::Owed => match receipt.owed {
+            Some(owed) if owed != total => format!("owes {owed} of {total}"),
+            Some(_) | None => format!("owes {total}: the payment was refused"),
+        },
     };
     let mut told = Told::of(EventKind::Receipt, &receipt.session, &rest)?;
     told.urgent = matches!(receipt.paid, Paid::Owed);
@@ -347,16 +362,40 @@ fn tell_attributed(attributed: &Attributed, definition: &Definition) -> Option<T
                     format!("put {things} back on shelf {shelf} ({sure})"),
                 ),
             };
-            match &best.session {
+            let mut told = match &best.session {
                 Some(session) => Told::of(kind, session, &rest),
                 None => Told::new(kind, format!("Somebody we do not know {rest}")),
-            }
+            }?;
+            told.detail = the_others(attributed, best, definition);
+            Some(told)
         }
         AttributionVerdict::Review { reason, .. } => {
             tell_doubt(attributed, way, reason, definition)
         }
         AttributionVerdict::Nothing { reason } => tell_nothing(attributed, reason),
     }
+}
+
+/// What others moved in the same change.
+fn the_others(
+    attributed: &Attributed,
+    best: &Hypothesis,
+    definition: &Definition,
+) -> Option<String> {
+    let others: Vec<String> = (attributed.movements(best).skip(1))
+        .map(|moved| {
+            let who = moved.session.map_or_else(
+                || "somebody we do not know".to_owned(),
+                |session| Shopper::of(session).to_string(),
+            );
+            let things = item_list(moved.items, definition);
+            match moved.is_take {
+                true => format!("{who} took {things}"),
+                false => format!("{who} put {things} back"),
+            }
+        })
+        .collect();
+    (!others.is_empty()).then(|| format!("at the same moment {}", others.join(" and ")))
 }
 
 fn tell_doubt(

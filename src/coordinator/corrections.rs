@@ -35,7 +35,7 @@ impl Coordinator {
         let settled = self.state.sessions.values().filter(|s| !s.is_open());
         let sessions: Vec<SessionId> = (settled)
             .filter(|s| s.role.is_shopper() && was_inside(s, change.peak))
-            .filter(|s| !came_back || self.refund(s, &items).is_some())
+            .filter(|s| !came_back || self.paid_for(s, &items).is_some())
             .map(|s| s.id.clone())
             .collect();
         let [first, rest @ ..] = &sessions[..] else {
@@ -44,7 +44,7 @@ impl Coordinator {
         let refund = match rest {
             [] if came_back => {
                 let session = self.state.sessions.get(first);
-                session.and_then(|s| self.refund(s, &items))
+                session.and_then(|s| self.paid_for(s, &items))
             }
             _ => None,
         };
@@ -66,7 +66,7 @@ impl Coordinator {
     }
 
     /// What somebody has paid for these items, if all of them are on the receipt.
-    fn refund(&self, session: &Session, items: &[Item]) -> Option<Money> {
+    fn paid_for(&self, session: &Session, items: &[Item]) -> Option<Money> {
         let receipt = session.receipt.as_ref()?;
         let paid = |item: &Item| -> Option<i64> {
             let of = |line: &&ReceiptLine| line.product == item.product;

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::{Coordinator, Effect, Output, Visit};
+use super::{Coordinator, Output, Visit};
 use crate::checkout::decision::Decision;
-use crate::checkout::payment::PaymentState;
-use crate::checkout::session::{Role, SessionId, SessionState};
+use crate::checkout::session::{Role, SessionId};
 use crate::checkout::tracks::KEPT_S;
 use crate::observation::{BodySegment, Observation, Stamped, TrackId};
 use crate::store::ShelfId;
@@ -110,6 +109,7 @@ impl Coordinator {
                     role: Role::Shopper,
                     device: None,
                     track,
+                    second_charge: false,
                 },
                 out,
             );
@@ -170,73 +170,6 @@ impl Coordinator {
             short_hash(&[&self.definition.id, whose, &at.0.to_string()])
         )
         .into()
-    }
-
-    /// The gateway answered: the gate opens, or the visit ends with its receipt.
-    pub(super) fn paid(
-        &mut self,
-        session: &SessionId,
-        key: crate::checkout::payment::IdempotencyKey,
-        outcome: crate::checkout::payment::PaymentOutcome,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(current) = self.state.sessions.get(session) else {
-            return;
-        };
-        // An answer that comes twice, or to a question of before a crash, changes nothing.
-        if current
-            .payment
-            .unanswered()
-            .is_none_or(|(asked, _)| *asked != key)
-        {
-            return;
-        }
-        let at = current.exited_at.unwrap_or(current.entered_at);
-        self.decide(
-            Decision::PaymentDecided {
-                session: session.clone(),
-                at,
-                key,
-                outcome,
-            },
-            out,
-        );
-        let Some(current) = self.state.sessions.get(session) else {
-            return;
-        };
-        match (&current.payment, current.state) {
-            (_, SessionState::Settled) => self.pay(session, out),
-            (PaymentState::Authorised(_), SessionState::Inside) if current.device.is_some() => {
-                out.push(Output::Effect(Effect::OpenGate {
-                    session: session.clone(),
-                }));
-            }
-            (PaymentState::Refused { reason }, SessionState::Inside)
-                if current.device.is_some() =>
-            {
-                let (at, reason) = (
-                    current.entered_at,
-                    format!("the hold was refused: {reason}"),
-                );
-                self.unbound.remove(session);
-                self.decide(Decision::EntryRefused { at, reason }, out);
-                self.decide(
-                    Decision::SessionExited {
-                        session: session.clone(),
-                        at,
-                    },
-                    out,
-                );
-                self.advance(out);
-            }
-            (
-                _,
-                SessionState::Inside
-                | SessionState::Leaving
-                | SessionState::Draft
-                | SessionState::Closed,
-            ) => {}
-        }
     }
 }
 

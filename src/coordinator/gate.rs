@@ -2,7 +2,7 @@
 
 use super::intake::POSES_AWAITED_S;
 use super::{Coordinator, Effect, Output};
-use crate::checkout::decision::{Decision, PaymentRequest};
+use crate::checkout::decision::Decision;
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::session::{Role, SessionId, SessionState};
 use crate::observation::{GateEvent, GateObservation, TrackId};
@@ -23,8 +23,8 @@ impl Coordinator {
         }
     }
 
-    /// Checks an entry code. For a shopper it asks for the hold, and the gate opens when that is granted; for staff,
-    /// who pay nothing, it opens at once.
+    /// Checks an entry code. For a shopper it asks for the hold, and the gate opens when that is granted (or at once,
+    /// if the provider is away and the owner's policy allows it); for staff, who pay nothing, it opens at once.
     fn admit(&mut self, code: &str, at: Timestamp, out: &mut Vec<Output>) {
         match self.check_code(code, at) {
             Ok((code, role)) => {
@@ -33,6 +33,7 @@ impl Coordinator {
                     .retain(|(step, _)| step.saturating_add(2) >= code.step);
                 self.used_codes.insert((code.step, code.device.clone()));
                 let session = self.session_id(code.device.as_str(), at);
+                let second_charge = self.second_charge.contains(&code.device);
                 self.unbound.insert(session.clone(), None);
                 let opened = Decision::SessionOpened {
                     session: session.clone(),
@@ -40,10 +41,16 @@ impl Coordinator {
                     role,
                     device: Some(code.device),
                     track: None,
+                    second_charge,
                 };
                 self.decide(opened, out);
                 match role {
-                    Role::Shopper => self.authorise(session, at, out),
+                    Role::Shopper => {
+                        self.authorise(session.clone(), at, out);
+                        if self.state.provider_away.is_some() {
+                            self.admit_unsecured(session, at, out);
+                        }
+                    }
                     Role::Staff => out.push(Output::Effect(Effect::OpenGate { session })),
                 }
             }
@@ -78,18 +85,12 @@ impl Coordinator {
         if let Some(reason) = self.barred(role) {
             return Err(reason.to_owned());
         }
+        if role.is_shopper()
+            && let Some((_, why)) = &self.state.provider_away
+        {
+            self.room_unsecured(why)?;
+        }
         Ok((code, role))
-    }
-
-    pub(super) fn authorise(&mut self, session: SessionId, at: Timestamp, out: &mut Vec<Output>) {
-        let amount = self.definition.policy.hold;
-        self.ask(
-            session,
-            "authorise",
-            at,
-            PaymentRequest::Authorise { amount },
-            out,
-        );
     }
 
     /// The first admitted shopper who has not passed yet did: their track is the unclaimed one at the gate.

@@ -24,7 +24,7 @@ const REACHED_MIN_MILLI: i64 = -20_000;
 /// Bodies that are named with a change: the nearest.
 const REACHED_MAX: usize = 12;
 /// A moment that is known less well than this is looked at as if it were known so well, seconds.
-pub(super) const PEAK_ERROR_S_MAX: f64 = 3.0;
+pub(super) const PEAK_ERROR_S_MAX: f64 = 7.0;
 /// Something left that no product explains: whoever reached there at least so well is asked about it, in thousandths.
 const SUSPECT_MILLI: i64 = -4_000;
 
@@ -96,6 +96,7 @@ impl Inferring {
                     let part = Part {
                         who: session.clone(),
                         items: items.clone(),
+                        against: false,
                     };
                     self.beliefs.settle(stamp, &[part]);
                 }
@@ -112,6 +113,9 @@ impl Inferring {
             | Decision::CartDrafted { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::ReceiptIssued { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
@@ -255,8 +259,10 @@ impl Coordinator {
         clock: &ClockBelief,
     ) -> Option<(Reached, PerOffset)> {
         let error_s = (change.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
-        let at =
-            |place: &Place| reach::reach(&self.tracks, track, place, change.peak, error_s, clock);
+        let at_moment = |place: &Place, moment, error_s| {
+            reach::reach(&self.tracks, track, place, moment, error_s, clock)
+        };
+        let at = |place: &Place| at_moment(place, change.peak, error_s);
         let whole = at(place)?;
         if whole.log_milli < REACHED_MIN_MILLI {
             return None;
@@ -271,12 +277,18 @@ impl Coordinator {
             [_] => vec![whole.log_milli],
             several => several.iter().map(|c| by_plate(c.plate)).collect(),
         };
+        let stood_milli = change.stood.as_ref().map(|stood| {
+            let then =
+                |moment| at_moment(place, moment, 0.0).map_or(whole.log_milli, |r| r.log_milli);
+            (then(stood.from), then(stood.until))
+        });
         let millimetres = |m: f64| (m * 1e3).round() as i64;
         let reached = Reached {
             session: session.map(|s| s.id.clone()),
             staff: session.is_some_and(|s| !s.role.is_shopper()),
             log_milli: whole.log_milli,
             by_plate_milli,
+            stood_milli,
             middle: whole.middle,
             hand_mm: whole.hand_m.map(millimetres),
             head_mm: whole.head_m.map(millimetres),
@@ -374,6 +386,12 @@ impl Coordinator {
             .sum();
         let doubt = 1.0 - self.definition.policy.confidence_min;
         match () {
+            () if foreign && kind == ChangeKind::Touch && 1.0 - harmless <= doubt.max(0.1) => {
+                nothing("touched, and nothing changed")
+            }
+            () if foreign && kind == ChangeKind::Touch => {
+                review("touched by several: one may have put back what another took".to_owned())
+            }
             () if foreign && delta.0 > 0 && 1.0 - harmless <= doubt.max(0.1) => {
                 nothing("something that is no product was put down")
             }
@@ -425,6 +443,7 @@ fn hypotheses(explained: &[Explained], kind: ChangeKind, reached: &[Reached]) ->
             let share = |p: &Part| Share {
                 session: p.who.clone(),
                 items: p.items.clone(),
+                against: p.against,
             };
             Some(Hypothesis {
                 session,

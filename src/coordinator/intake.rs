@@ -30,7 +30,12 @@ pub fn due_at(observation: &Observation) -> Timestamp {
     match observation {
         Observation::Shelf(o) => {
             let error_s = (o.peak_error_us as f64 / 1e6).min(PEAK_ERROR_S_MAX);
-            o.end.max(o.peak.plus_seconds(REACH_WINDOW_S + error_s))
+            let stood = o
+                .stood
+                .as_ref()
+                .map(|s| s.until.plus_seconds(REACH_WINDOW_S));
+            let changed = o.peak.plus_seconds(REACH_WINDOW_S + error_s);
+            o.end.max(changed).max(stood.unwrap_or(changed))
         }
         Observation::Body(o) => o.start,
         Observation::Gap(o) => o.end,

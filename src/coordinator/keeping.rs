@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::gaps::Gap;
 use super::inferring::{Inferring, KeptInferring};
 use super::intake::KeptOutbox;
-use super::state::Gap;
 use super::{Coordinator, OpenReview, State, Visit};
 use crate::checkout::decision::{Attributed, ReviewId};
 use crate::checkout::entry::{Bar, Barred};
@@ -50,6 +50,7 @@ struct KeptState {
     changes: Vec<Attributed>,
     reviews: BTreeMap<ReviewId, OpenReview>,
     silent: BTreeMap<NodeName, Timestamp>,
+    provider_away: Option<(Timestamp, String)>,
     #[serde(default)]
     gaps: Vec<Gap>,
     #[serde(default)]
@@ -73,6 +74,7 @@ impl State {
             changes,
             reviews,
             silent,
+            provider_away,
             gaps,
             bars,
             frontier,
@@ -90,6 +92,7 @@ impl State {
             changes: changes.into_values().collect(),
             reviews,
             silent,
+            provider_away,
             gaps,
             bars: bars.into_iter().collect(),
             frontier,
@@ -112,6 +115,7 @@ impl State {
             changes: changes.map(|c| (c.change.clone(), c)).collect(),
             reviews: kept.reviews,
             silent: kept.silent,
+            provider_away: kept.provider_away,
             gaps: kept.gaps,
             bars: kept.bars.into_iter().collect(),
             frontier: kept.frontier,

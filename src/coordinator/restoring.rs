@@ -86,18 +86,21 @@ impl Coordinator {
                 }
             }
             Decision::PaymentDecided { session, .. } => {
-                let refused = |s: &&Session| matches!(s.payment, PaymentState::Refused { .. });
-                if let Some(session) = self.state.sessions.get(session).filter(refused) {
-                    let came = (session.entered_at, session.id.clone());
-                    self.restored.admitted.remove(&came);
-                    self.unbound.remove(&session.id);
-                }
+                let refused =
+                    |s: &Session| matches!(s.payment, PaymentState::Refused { .. }) && !s.unsecured;
+                self.sent_away(session, refused);
+            }
+            // Whoever leaves without a track was refused after all.
+            Decision::SessionExited { session, .. } => {
+                self.sent_away(session, |s| s.track.is_none());
             }
             Decision::EntryRefused { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::TrackBound { .. }
             | Decision::Revised(_)
             | Decision::LinesDropped { .. }
-            | Decision::SessionExited { .. }
             | Decision::CartDrafted { .. }
             | Decision::CartDetermined { .. }
             | Decision::PaymentRequested { .. }
@@ -109,6 +112,16 @@ impl Coordinator {
             | Decision::VisitGivenUp { .. }
             | Decision::Gap { .. }
             | Decision::FrontierAdvanced { .. } => {}
+        }
+    }
+
+    /// Forgets that a session waits for its shopper to pass the gate, if it is one of those.
+    fn sent_away(&mut self, session: &SessionId, is_one: impl FnOnce(&Session) -> bool) {
+        let session = self.state.sessions.get(session);
+        if let Some(session) = session.filter(|session| is_one(session)) {
+            let came = (session.entered_at, session.id.clone());
+            self.restored.admitted.remove(&came);
+            self.unbound.remove(&session.id);
         }
     }
 
@@ -192,12 +205,8 @@ impl Coordinator {
         if self.is_emergency() {
             out.push(Output::Effect(Effect::ReleaseGate));
         }
-        for session in self
-            .state
-            .active
-            .iter()
-            .filter_map(|id| self.state.sessions.get(id))
-        {
+        // Also those that are closed: a refund may be under way.
+        for session in self.state.sessions.values() {
             if let Some((key, request)) = session.payment.unanswered() {
                 let pay = Effect::Pay {
                     session: session.id.clone(),

@@ -1,4 +1,4 @@
-//! From the exit to the receipt.
+//! From the exit to the final cart; [`super::paying`] goes on from there.
 //!
 //! An exit settles as soon as every node that matters has passed the exit time: gates and cameras always matter, a
 //! shelf matters if the shopper's track came within reach of it. A cart with open reviews, or one that a silent node
@@ -8,12 +8,11 @@
 use std::collections::BTreeMap;
 
 use super::deciding::near;
-use super::{Coordinator, Effect, Output};
-use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
-use crate::checkout::payment::{IdempotencyKey, PaymentState};
-use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
+use super::{Coordinator, Output};
+use crate::checkout::decision::{Decision, Movement, ReviewId};
+use crate::checkout::receipt::ReceiptLine;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
-use crate::observation::{ChangeKind, Item, Observation};
+use crate::observation::{Item, Observation};
 use crate::units::{Money, Timestamp};
 
 impl Coordinator {
@@ -108,10 +107,12 @@ impl Coordinator {
         // Of what each shopper may have put back, the dearest; of equal prices, the likeliest, which comes first.
         let mut dropped: BTreeMap<SessionId, (i64, Vec<Item>)> = BTreeMap::new();
         // A cart that was determined holds only what is sure already.
-        if open.change.kind == ChangeKind::Put && !self.inferring.doubts(&stamp) {
+        if !self.inferring.doubts(&stamp) {
             for (rank, hypothesis) in open.change.hypotheses.iter().enumerate() {
                 let plausible = rank == 0 || f64::from(hypothesis.probability_ppm) >= doubt * 1e6;
-                for (session, items) in hypothesis.shares().filter(|_| plausible) {
+                let put = |m: &Movement<'_>| plausible && !m.is_take;
+                for Movement { session, items, .. } in open.change.movements(hypothesis).filter(put)
+                {
                     // What is settled is final: its hypothesis was too faint to keep the cart waiting.
                     let open = |id: &&SessionId| {
                         self.state.sessions.get(*id).is_some_and(Session::is_open)
@@ -256,7 +257,7 @@ impl Coordinator {
     }
 
     /// What the visit costs, line by line: nothing for staff, whose receipt says no more than that they were here.
-    fn lines_to_pay(&self, session: &Session) -> Vec<ReceiptLine> {
+    pub(super) fn lines_to_pay(&self, session: &Session) -> Vec<ReceiptLine> {
         match session.role {
             Role::Shopper if !session.written_off => {
                 session.cart.receipt_lines(&self.definition.catalogue)
@@ -284,102 +285,6 @@ impl Coordinator {
             out,
         );
         self.pay(id, out);
-    }
-
-    /// Takes the next step of the payment of a settled session: capture, void, or the receipt.
-    pub(super) fn pay(&mut self, id: &SessionId, out: &mut Vec<Output>) {
-        let Some(session) = self.state.sessions.get(id) else {
-            return;
-        };
-        let lines = self.lines_to_pay(session);
-        let currency = self.definition.currency;
-        let total = Money::new(lines.iter().map(|l| l.amount.minor).sum(), currency);
-        let at = session.exited_at.unwrap_or(session.entered_at);
-        // Where the store holds nothing at entry, there was nothing to capture.
-        let voided = match total.minor {
-            0 => Paid::Voided,
-            _ => Paid::Owed,
-        };
-        let paid = match &session.payment {
-            // The gateway would not release the hold: it lapses by itself.
-            PaymentState::Authorised(_) if self.asked_to_void.contains(id) => voided,
-            PaymentState::Authorised(hold) => {
-                let authorisation = hold.id.clone();
-                let amount = Money::new(total.minor.min(hold.amount.minor), currency);
-                if amount.minor > 0 {
-                    self.ask(
-                        id.clone(),
-                        "capture",
-                        at,
-                        PaymentRequest::Capture {
-                            authorisation,
-                            amount,
-                        },
-                        out,
-                    );
-                } else {
-                    self.asked_to_void.insert(id.clone());
-                    self.ask(
-                        id.clone(),
-                        "void",
-                        at,
-                        PaymentRequest::Void { authorisation },
-                        out,
-                    );
-                }
-                return;
-            }
-            PaymentState::Asked { .. } => return,
-            PaymentState::Captured { amount, .. } if amount.minor >= total.minor => Paid::Captured,
-            PaymentState::Voided | PaymentState::None | PaymentState::Refused { .. } => voided,
-            PaymentState::Captured { .. } | PaymentState::Owed { .. } => Paid::Owed,
-        };
-        let tax = Money::new(lines.iter().map(|l| l.tax.minor).sum(), currency);
-        let receipt = Receipt {
-            session: id.clone(),
-            track: session.track.clone(),
-            entered_at: session.entered_at,
-            exited_at: at,
-            lines,
-            total,
-            tax,
-            paid,
-        };
-        self.asked_to_void.remove(id);
-        if let Some(track) = &receipt.track {
-            self.visits.remove(track);
-        }
-        self.decide(
-            Decision::ReceiptIssued {
-                receipt: receipt.clone(),
-            },
-            out,
-        );
-        out.push(Output::Effect(Effect::Receipt(receipt)));
-    }
-
-    /// Asks the gateway, under a key that names the session and what is asked.
-    pub(super) fn ask(
-        &mut self,
-        session: SessionId,
-        what: &str,
-        at: Timestamp,
-        request: PaymentRequest,
-        out: &mut Vec<Output>,
-    ) {
-        let key = IdempotencyKey::from(format!("{}/{session}/{what}", self.definition.id));
-        let asked = Decision::PaymentRequested {
-            session: session.clone(),
-            at,
-            key: key.clone(),
-            request: request.clone(),
-        };
-        self.decide(asked, out);
-        out.push(Output::Effect(Effect::Pay {
-            session,
-            key,
-            request,
-        }));
     }
 
     /// Everybody who is still inside has left: nothing more will be seen.

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::gaps::{Gap, OpenReview};
 use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
-    Attributed, AttributionVerdict, Decision, Hypothesis, ReviewId, SureLine,
+    Attributed, AttributionVerdict, Decision, Hypothesis, Movement, ReviewId, SureLine,
 };
 use crate::checkout::entry::{Bar, Barred};
 use crate::checkout::payment::{PaymentEvent, PaymentState};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
-use crate::observation::{ChangeKind, Item, Stamp, TrackId};
+use crate::observation::{Item, Stamp, TrackId};
 use crate::store::{Catalogue, Definition, NodeName};
 use crate::units::{Milligrams, Timestamp};
 
@@ -22,25 +21,6 @@ const INVOLVED_PPM: u32 = 50_000;
 /// Closed sessions are remembered for so long after the exit, seconds of event time: nodes keep what they have sent for a
 /// day, so that evidence about a visit may still come until then. The journal has them for ever.
 pub const CLOSED_KEPT_S: f64 = 25.0 * 3_600.0;
-
-/// A change that waits for a person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OpenReview {
-    pub change: Attributed,
-    pub reason: String,
-    /// It changed while its node was off: only a person can say whose it is.
-    #[serde(default)]
-    pub unwatched: bool,
-}
-
-/// A stretch of time of which a node has lost something.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gap {
-    pub node: NodeName,
-    pub from: Timestamp,
-    pub to: Timestamp,
-    pub reason: String,
-}
 
 /// Everything that the store knows because it has decided it.
 #[derive(Clone, Debug)]
@@ -61,6 +41,8 @@ pub struct State {
     pub changes: BTreeMap<Stamp, Attributed>,
     pub reviews: BTreeMap<ReviewId, OpenReview>,
     pub silent: BTreeMap<NodeName, Timestamp>,
+    /// Since when the payment provider gives no answer, and why.
+    pub provider_away: Option<(Timestamp, String)>,
     /// What nodes have lost of late: see [`CLOSED_KEPT_S`].
     pub gaps: Vec<Gap>,
     /// Why nobody is let in, if there is any reason.
@@ -89,6 +71,7 @@ impl State {
             changes: BTreeMap::new(),
             reviews: BTreeMap::new(),
             silent: BTreeMap::new(),
+            provider_away: None,
             gaps: Vec::new(),
             bars: BTreeMap::new(),
             frontier: Timestamp::MIN,
@@ -111,6 +94,7 @@ impl State {
                 role,
                 device,
                 track,
+                second_charge,
             } => {
                 self.active.insert(session.clone());
                 if let Some(track) = track {
@@ -129,11 +113,16 @@ impl State {
                     uncharged: Vec::new(),
                     written_off: false,
                     payment: PaymentState::None,
+                    second_charge: *second_charge,
+                    unsecured: false,
                     receipt: None,
                 };
                 self.sessions.insert(session.clone(), opened);
             }
             Decision::EntryRefused { .. } | Decision::CorrectionProposed { .. } => {}
+            Decision::AdmittedUnsecured { session, .. } => {
+                self.with(session, |s| s.unsecured = true);
+            }
             Decision::TrackBound { session, track, .. } => {
                 self.by_track.insert(track.clone(), session.clone());
                 self.claimed.insert(track.clone());
@@ -198,6 +187,10 @@ impl State {
             } => {
                 self.pay(session, PaymentEvent::Decided { key, outcome });
             }
+            Decision::ProviderAway { at, reason } => {
+                self.provider_away = Some((*at, reason.clone()));
+            }
+            Decision::ProviderBack { .. } => self.provider_away = None,
             Decision::ReceiptIssued { receipt } => {
                 self.active.remove(&receipt.session);
                 self.leaving.remove(&receipt.session);
@@ -293,9 +286,9 @@ impl State {
             unwatched,
         };
         self.reviews.insert(review.clone(), open);
-        for (session, items) in involved(attributed) {
+        for (session, may_be) in involved(attributed) {
             self.with(session, |s| {
-                s.cart.reviews.insert(review.clone(), items.to_vec());
+                s.cart.reviews.insert(review.clone(), may_be.items.to_vec());
             });
         }
     }
@@ -394,7 +387,7 @@ impl State {
             .collect();
         let old: Vec<_> = (self.closed.iter())
             .take_while(is_old)
-            .filter(|(_, id)| !named.contains(id))
+            .filter(|(_, id)| !named.contains(id) && !self.has_open_question(id))
             .cloned()
             .collect();
         for closed in old {
@@ -407,11 +400,22 @@ impl State {
         }
     }
 
+    /// A refund may be under way long after the exit.
+    fn has_open_question(&self, id: &SessionId) -> bool {
+        let session = self.sessions.get(id);
+        session.is_some_and(|s| s.payment.unanswered().is_some())
+    }
+
     /// Moves items between the shelf and carts, or back. What is settled is final.
     fn move_items(&mut self, change: &Attributed, what: &Hypothesis, undo: bool) {
         let several = !what.also.is_empty();
         let catalogue = &self.definition.catalogue;
-        for (session, items) in what.shares() {
+        for Movement {
+            session,
+            items,
+            is_take,
+        } in change.movements(what)
+        {
             let open = session.and_then(|id| self.sessions.get_mut(id));
             let Some(session) = open.filter(|s| s.is_open()) else {
                 continue;
@@ -422,18 +426,10 @@ impl State {
                 false => change.delta_mg,
             };
             let cart = &mut session.cart;
-            match (change.kind, undo) {
-                (ChangeKind::Take, false) | (ChangeKind::Put, true) => {
-                    cart.take(items, mass, catalogue)
-                }
-                (ChangeKind::Take, true) => cart.undo_take(items, mass, catalogue),
-                (ChangeKind::Put, false) => cart.put_back(items, mass, catalogue),
-                (ChangeKind::Unsure, undo) if (change.delta_mg.0 < 0) != undo => {
-                    cart.take(items, mass, catalogue);
-                }
-                (ChangeKind::Unsure, true) => cart.undo_take(items, mass, catalogue),
-                (ChangeKind::Unsure, false) => cart.put_back(items, mass, catalogue),
-                (ChangeKind::Touch | ChangeKind::Foreign, _) => {}
+            match (is_take, undo) {
+                (true, false) | (false, true) => cart.take(items, mass, catalogue),
+                (true, true) => cart.undo_take(items, mass, catalogue),
+                (false, false) => cart.put_back(items, mass, catalogue),
             }
         }
     }
@@ -443,11 +439,11 @@ impl State {
             return;
         };
         for (doubted, may_be) in involved(&open.change) {
-            let uncharged = open.change.kind == ChangeKind::Take && session != Some(doubted);
+            let uncharged = may_be.is_take && session != Some(doubted);
             self.with(doubted, |s| {
                 s.cart.reviews.remove(review);
                 if uncharged {
-                    s.uncharged.extend(may_be.iter().cloned());
+                    s.uncharged.extend(may_be.items.iter().cloned());
                 }
             });
         }
@@ -458,7 +454,10 @@ impl State {
             probability_ppm: 1_000_000,
         };
         if open.unwatched {
-            let (put, mass) = (open.change.kind == ChangeKind::Put, open.change.delta_mg);
+            let (put, mass) = (
+                !open.change.kind.is_take(open.change.delta_mg),
+                open.change.delta_mg,
+            );
             let catalogue = &self.definition.catalogue;
             let session = session.and_then(|id| self.sessions.get_mut(id));
             if let Some(session) = session.filter(|s| s.is_open()) {
@@ -471,13 +470,13 @@ impl State {
     }
 }
 
-/// Whom a change keeps waiting, and what they may have taken: of each session the likeliest.
-fn involved(change: &Attributed) -> impl Iterator<Item = (&SessionId, &[Item])> {
+/// Whom a change keeps waiting, and what they may have moved: of each session the likeliest.
+fn involved(change: &Attributed) -> impl Iterator<Item = (&SessionId, Movement<'_>)> {
     let mut seen = BTreeSet::new();
     (change.hypotheses.iter().enumerate())
         .filter(|(index, h)| *index == 0 || h.probability_ppm >= INVOLVED_PPM)
-        .flat_map(|(_, h)| h.shares())
-        .filter_map(|(session, items)| Some((session?, items)))
+        .flat_map(|(_, h)| change.movements(h))
+        .filter_map(|movement| Some((movement.session?, movement)))
         .filter(move |(session, _)| seen.insert(*session))
 }
 

@@ -10,7 +10,7 @@ use crate::coordinator::{Coordinator, Effect, Input};
 use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
-use crate::edge::shell::{Shell, ShellError};
+use crate::edge::shell::{Answers, Shell, ShellError};
 use crate::observation::{Committed, NodeClock};
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
@@ -27,6 +27,9 @@ const TOLD_MAX: usize = 256;
 const LEVELS_EVERY_S: f64 = 10.0;
 /// After a power cut plates are waited for so long to come to rest, seconds.
 const SETTLING_MAX_S: f64 = 30.0;
+/// How long a store that is told to stop waits for payments that are under way. What has no answer then is in the
+/// journal, and is asked again at the next start.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The time of this machine's wall clock.
 pub fn wall_now() -> Timestamp {
@@ -50,6 +53,8 @@ pub struct StoreParts {
     pub shell: Shell<Coordinator>,
     pub link: Arc<CoordinatorLink>,
     pub deliveries: mpsc::Receiver<Delivery>,
+    /// What the payment gateway says.
+    pub answers: Answers,
     /// What the nodes are to be told at once, after a restart.
     pub owed: Vec<Effect>,
     /// Look at limits on silence (off in a replay, whose event time is not the wall's).
@@ -104,6 +109,7 @@ fn run_store(
     let mut linked = true;
     while open {
         let mut inputs = Vec::new();
+        let mut answered = Vec::new();
         runtime.block_on(async {
             tokio::select! {
                 delivery = parts.deliveries.recv(), if linked => match delivery {
@@ -114,6 +120,7 @@ fn run_store(
                     Some(input) => inputs.push(input),
                     None => open = false,
                 },
+                Some(answer) = parts.answers.recv() => answered.push(answer),
                 () = tokio::time::sleep(TICK) => {}
             }
         });
@@ -127,14 +134,42 @@ fn run_store(
             inputs.push(Input::Tick);
         }
         let now = wall_now();
+        while let Ok(answer) = parts.answers.try_recv() {
+            answered.push(answer);
+        }
         let mut effects = parts.shell.batch(inputs, now)?;
+        if !answered.is_empty() {
+            effects.extend(parts.shell.answered(answered, now)?);
+        }
         if parts.shell.next_retry_at().is_some_and(|at| at <= now) {
             effects.extend(parts.shell.retry(now)?);
         }
         say(&parts.link, &effects);
         (parts.watcher)(parts.shell.core(), &effects, now);
     }
+    hear_out(runtime, &mut parts)?;
     Ok(parts.shell)
+}
+
+/// Waits for the payments that are under way, and for what follows from their answers.
+fn hear_out(runtime: &tokio::runtime::Handle, parts: &mut StoreParts) -> Result<(), ShellError> {
+    let until = Instant::now() + FAREWELL;
+    while parts.shell.asking() > 0 {
+        let next = runtime
+            .block_on(async { tokio::time::timeout_at(until.into(), parts.answers.recv()).await });
+        let Ok(Some(answer)) = next else {
+            tracing::warn!(
+                "{} payments are still under way; they are taken up at the next start",
+                parts.shell.asking()
+            );
+            break;
+        };
+        let now = wall_now();
+        let effects = parts.shell.answered([answer], now)?;
+        say(&parts.link, &effects);
+        (parts.watcher)(parts.shell.core(), &effects, now);
+    }
+    Ok(())
 }
 
 fn heard(delivery: Delivery) -> Option<Input> {

@@ -4,9 +4,13 @@
 //! commit, and only then asks the gateway; an answer is an input again, with a commit of its own before the next
 //! question. The other effects are given back to the caller, who performs them in their order.
 //!
+//! Who asks is an [`Asker`]: the caller's own thread, so that a replay is the same every time, or threads of their own,
+//! so that a slow provider holds up no cart; what those hear comes back by [`Shell::answered`].
+//!
 //! A question without an answer stays pending and is asked again by [`Shell::retry`], under the same key. After a
 //! journal error nothing more is performed: the core is ahead of what is durable, and only a restart puts that right.
 
+mod asking;
 mod pending;
 #[cfg(test)]
 mod tests;
@@ -14,7 +18,6 @@ mod tests;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::checkout::payment::PaymentGateway;
 use crate::checkout::session::Role;
 use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::edge::journal::{Journal, JournalError};
@@ -22,6 +25,7 @@ use crate::observation::{Committed, DeviceId, OutboxId, Stamp};
 use crate::store::{Definition, NodeName};
 use crate::units::Timestamp;
 
+pub use asking::{Answered, Answers, Asker};
 use pending::Pending;
 pub use pending::Question;
 
@@ -113,7 +117,7 @@ pub type Observer = Box<dyn FnMut(&Output) + Send>;
 pub struct Shell<C, L = Journal> {
     core: C,
     log: L,
-    gateway: Box<dyn PaymentGateway>,
+    asker: Asker,
     observer: Option<Observer>,
     pending: Pending,
     /// The journal error after which nothing more is done.
@@ -122,11 +126,11 @@ pub struct Shell<C, L = Journal> {
 
 impl<C: Core, L: DurableLog> Shell<C, L> {
     /// A shell around a core that is in the state which the journal's decisions give.
-    pub fn new(core: C, log: L, gateway: Box<dyn PaymentGateway>) -> Self {
+    pub fn new(core: C, log: L, asker: impl Into<Asker>) -> Self {
         Shell {
             core,
             log,
-            gateway,
+            asker: asker.into(),
             observer: None,
             pending: Pending::default(),
             stopped: None,
@@ -189,10 +193,32 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         let mut effects = Vec::new();
         let mut outputs = Vec::new();
         for question in self.pending.due(now) {
-            self.ask(question, now, &mut outputs);
+            self.ask(question, true, now, &mut outputs);
         }
         self.settle(outputs, now, &mut effects)?;
         Ok(effects)
+    }
+
+    /// Hands the core what threads of their own have heard from the gateway; gives the effects that follow, as
+    /// [`Shell::batch`] does.
+    pub fn answered(
+        &mut self,
+        answered: impl IntoIterator<Item = Answered>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, ShellError> {
+        self.refuse_if_stopped()?;
+        let mut effects = Vec::new();
+        let mut outputs = Vec::new();
+        for Answered { question, answer } in answered {
+            self.hear(question, answer, now, &mut outputs);
+        }
+        self.settle(outputs, now, &mut effects)?;
+        Ok(effects)
+    }
+
+    /// Questions that threads of their own are asking.
+    pub fn asking(&self) -> usize {
+        self.pending.asking()
     }
 
     /// After a restart: takes up a question that the journal holds without an answer. The next
@@ -248,6 +274,9 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
             Input::Watermark(_)
             | Input::Status(_)
             | Input::Payment { .. }
+            | Input::PaymentUnanswered { .. }
+            | Input::Payer { .. }
+            | Input::Refund { .. }
             | Input::Verdict { .. }
             | Input::Bar { .. }
             | Input::Unbar { .. }
@@ -306,7 +335,7 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
                         if rounds_left == 0 {
                             self.pending.add(question);
                         } else if !self.pending.contains(&question.key) {
-                            self.ask(question, now, &mut answers);
+                            self.ask(question, false, now, &mut answers);
                         }
                         // Otherwise it waits already, and is asked when it is due.
                     }
@@ -336,24 +365,41 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         }
     }
 
-    /// Asks the gateway, which must be durable in the journal, and hands its answer to the core.
-    fn ask(&mut self, question: Question, now: Timestamp, outputs: &mut Vec<Output>) {
-        match self.gateway.ask(&question.key, &question.request) {
+    /// Asks the gateway, or has it asked; the question must be durable in the journal.
+    fn ask(&mut self, question: Question, again: bool, now: Timestamp, outputs: &mut Vec<Output>) {
+        match self.asker.ask(&question, again) {
+            asking::Asked::Heard(answer) => self.hear(question, answer, now, outputs),
+            asking::Asked::Underway => self.pending.underway(question),
+            asking::Asked::Busy => self.pending.busy(question, now),
+        }
+    }
+
+    /// Hands the core what the gateway said, or that it said nothing.
+    fn hear(
+        &mut self,
+        question: Question,
+        answer: asking::Answer,
+        now: Timestamp,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Question { session, key, .. } = question.clone();
+        let input = match answer {
             Ok(outcome) => {
-                self.pending.answered(&question.key);
-                let Question { session, key, .. } = question;
-                let answer = Input::Payment {
+                self.pending.answered(&key);
+                Input::Payment {
                     session,
                     key,
                     outcome,
-                };
-                self.core.handle(answer, now, outputs);
+                }
             }
             Err(unavailable) => {
-                tracing::warn!(session = %question.session, "{unavailable}");
-                self.pending.failed(question, now);
+                tracing::warn!(%session, "{unavailable}");
+                let why = unavailable.why;
+                self.pending.failed(question, unavailable.retry, now);
+                Input::PaymentUnanswered { session, key, why }
             }
-        }
+        };
+        self.core.handle(input, now, outputs);
     }
 }
 
@@ -365,7 +411,7 @@ impl Shell<Coordinator> {
         mut journal: Journal,
         definition: &Arc<Definition>,
         nodes: &[NodeName],
-        gateway: Box<dyn PaymentGateway>,
+        asker: impl Into<Asker>,
     ) -> Result<(Self, Vec<Effect>), JournalError> {
         let mut core = folded(&mut journal, definition, nodes)?;
         for device in journal.devices()? {
@@ -373,7 +419,7 @@ impl Shell<Coordinator> {
         }
         let mut outputs = Vec::new();
         core.resume(&mut outputs);
-        let mut shell = Shell::new(core, journal, gateway);
+        let mut shell = Shell::new(core, journal, asker);
         let mut effects = Vec::new();
         for output in outputs {
             match output {

@@ -28,6 +28,8 @@ pub struct Moved {
     /// `None`: nobody we know.
     pub session: Option<SessionId>,
     pub items: Vec<Item>,
+    /// Off the shelf; otherwise onto it.
+    pub is_take: bool,
 }
 
 /// What followed from a change.
@@ -98,9 +100,11 @@ impl Fold {
                 change.asked = true;
                 if session.is_some() {
                     change.outcome = Outcome::Charged;
+                    let was_take = change.moved.first().map(|moved| moved.is_take);
                     change.moved = vec![Moved {
                         session: session.clone(),
                         items: items.clone(),
+                        is_take: was_take.unwrap_or(change.kind == ChangeKind::Take),
                     }];
                 }
             }
@@ -112,6 +116,7 @@ impl Fold {
             } => self.changes.doubted.push(Moved {
                 session: Some(session.clone()),
                 items: items.clone(),
+                is_take: true,
             }),
             Decision::SessionOpened { .. }
             | Decision::EntryRefused { .. }
@@ -121,6 +126,9 @@ impl Fold {
             | Decision::Settled { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::ReceiptIssued { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
@@ -148,7 +156,9 @@ impl Fold {
             shelf: attributed.shelf,
             kind: attributed.kind,
             outcome,
-            moved: first.map(moved).unwrap_or_default(),
+            moved: first
+                .map(|first| moved(attributed, first))
+                .unwrap_or_default(),
             asked: false,
         };
         let changes = &mut self.changes.changes;
@@ -164,12 +174,13 @@ impl Fold {
 }
 
 /// Everybody's part in what a hypothesis says.
-fn moved(hypothesis: &Hypothesis) -> Vec<Moved> {
-    let shares = hypothesis.shares().map(|(session, items)| Moved {
-        session: session.cloned(),
-        items: items.to_vec(),
+fn moved(attributed: &Attributed, hypothesis: &Hypothesis) -> Vec<Moved> {
+    let movements = attributed.movements(hypothesis).map(|m| Moved {
+        session: m.session.cloned(),
+        items: m.items.to_vec(),
+        is_take: m.is_take,
     });
-    shares.collect()
+    movements.collect()
 }
 
 #[cfg(test)]

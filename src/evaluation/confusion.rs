@@ -197,8 +197,7 @@ fn decided(
 ) -> Vec<Moved> {
     (changes.changes.iter())
         .filter(|change| such(&change.outcome))
-        .filter_map(|change| Some((change, is_take(change.kind)?)))
-        .flat_map(|(change, take)| {
+        .flat_map(|change| {
             (change.moved.iter()).flat_map(move |moved| {
                 let session = moved.session.as_ref();
                 (moved.items.iter()).flat_map(move |item| {
@@ -207,7 +206,7 @@ fn decided(
                         product: canonical(item.product.as_str()).to_owned(),
                         at_s: change.at.seconds_since(start),
                         shelf: Some(change.shelf),
-                        take,
+                        take: moved.is_take,
                         paired: false,
                     });
                     unit.into_iter()

@@ -26,6 +26,10 @@ const KNOWN_VALUES: u32 = 12;
 /// Blocks that are exactly equal on a plate that is stuck (1 s). A plate is lively if of so many blocks (5 s) more
 /// than this share differ from the one before.
 const STUCK_BLOCKS: u32 = 20;
+/// From so many equal blocks on it may turn out to be stuck (0.25 s): it has not come to rest.
+const STICKS_BLOCKS: u32 = 5;
+/// Blocks by which a plate that speaks again is noticed to have changed.
+const HEARD_BLOCKS: u64 = 3;
 const LIVELY: (u32, f64) = (100, 0.6);
 
 /// One plate of a shelf.
@@ -50,6 +54,8 @@ pub struct Cell {
     pub quiet_since: u64,
     /// The last block in which it said something.
     pub seen: u64,
+    /// When it last said nothing, until it has been quiet again.
+    silence: Option<Silence>,
     liveliness: Liveliness,
     /// What leans on it and is no product, grams.
     load: f64,
@@ -58,6 +64,13 @@ pub struct Cell {
     /// What the plate read before that came, or before something leaned on it; and grams that moved since.
     bare: Option<f64>,
     moved: f64,
+}
+
+/// A while in which a plate said nothing, in blocks: when that was known, and when it spoke again.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    since: u64,
+    over: Option<u64>,
 }
 
 /// Whether the readings of a plate change, as those of a working converter do.
@@ -69,6 +82,16 @@ struct Liveliness {
     /// Blocks that did not, and all blocks while it was not stuck.
     changed: u32,
     all: u32,
+}
+
+impl Liveliness {
+    fn is_stuck(&self) -> bool {
+        self.same >= STUCK_BLOCKS && self.is_lively()
+    }
+
+    fn is_lively(&self) -> bool {
+        self.all > LIVELY.0 && f64::from(self.changed) > LIVELY.1 * f64::from(self.all)
+    }
 }
 
 /// A thing that was put down and has not left.
@@ -114,6 +137,7 @@ impl Cell {
             opened: 0,
             quiet_since: 0,
             seen: 0,
+            silence: None,
             liveliness: Liveliness::default(),
             load: 0.0,
             guest: None,
@@ -127,25 +151,61 @@ impl Cell {
     /// differ; a coarse or a dead one may stay the same for ever, and is believed.
     pub fn stuck(&mut self, value: f64) -> u64 {
         let l = &mut self.liveliness;
+        let was_stuck = l.is_stuck();
         if value != l.last {
             l.last = value;
             l.same = 0;
             l.changed = l.changed.saturating_add(1);
             l.all = l.all.saturating_add(1);
-            return 0;
+            // The block in which it reads again is in part what it was stuck at.
+            return u64::from(was_stuck);
         }
         l.same = l.same.saturating_add(1);
         if l.same < STUCK_BLOCKS {
             l.all = l.all.saturating_add(1);
         }
-        let lively = l.all > LIVELY.0 && f64::from(l.changed) > LIVELY.1 * f64::from(l.all);
-        if l.same < STUCK_BLOCKS || !lively {
-            0
-        } else if l.same == STUCK_BLOCKS {
-            u64::from(STUCK_BLOCKS) + 1
-        } else {
-            1
+        match (was_stuck, l.is_stuck()) {
+            (_, false) => 0,
+            (false, true) => u64::from(STUCK_BLOCKS) + 1,
+            (true, true) => 1,
         }
+    }
+
+    /// Whether it may turn out to be stuck: what it reads is no level yet.
+    pub fn may_be_stuck(&self) -> bool {
+        self.liveliness.same >= STICKS_BLOCKS && self.liveliness.is_lively()
+    }
+
+    /// Takes note of whether it said something in the latest block.
+    pub fn heard(&mut self, silent: bool, now: u64) {
+        if silent {
+            // Of one that never spoke nothing is awaited.
+            let begun = (self.seen > 0).then_some(now);
+            let since = self.silence.map_or(begun, |silence| Some(silence.since));
+            self.silence = since.map(|since| Silence { since, over: None });
+            return;
+        }
+        let mut heard = 0;
+        if let Some(silence) = &mut self.silence {
+            heard = now - *silence.over.get_or_insert(now);
+        }
+        if !self.state.is_active() && (self.silence.is_none() || heard >= HEARD_BLOCKS) {
+            // Where it opens is looked up from where it was seen last.
+            (self.seen, self.silence) = (now, None);
+        }
+    }
+
+    /// The block from which on it cannot vouch that nothing happened: it is active, or it says nothing. A plate that
+    /// has been silent for longer than what is kept is taken for dead: nothing waits for it any more.
+    pub fn open_since(&self, now: u64) -> Option<u64> {
+        let opened = self.state.is_active().then_some(self.opened);
+        opened.into_iter().chain(self.unheard_since(now)).min()
+    }
+
+    /// The block from which on it has been silent, up to now or up to when it opened.
+    pub fn unheard_since(&self, now: u64) -> Option<u64> {
+        let since = self.silence.map(|silence| silence.since);
+        since.filter(|since| now - since < History::BLOCKS)
     }
 
     /// Its trace since a while before it opened, and the block that it begins at. Where it said nothing in that while,
@@ -155,12 +215,15 @@ impl Cell {
             .max(self.quiet_since)
             .max(history.oldest());
         let column = self.place.column;
-        let silent = (from..self.opened).all(|b| history.value(b, column).is_nan());
+        // What opened it may be a few blocks old by then.
+        let over = self.silence.and_then(|silence| silence.over);
+        let heard = over.unwrap_or(self.opened).min(self.opened);
+        let silent = (from..heard).all(|b| history.value(b, column).is_nan());
         if !silent || from <= self.seen || self.seen < u64::from(KNOWN_VALUES) {
             return (from, history.trace(from..now + 1, column));
         }
         let known = (self.seen, self.state.level(), KNOWN_VALUES);
-        let trace = history.trace_after_silence(known, self.opened..now + 1, column);
+        let trace = history.trace_after_silence(known, heard..now + 1, column);
         (self.seen + 1 - u64::from(KNOWN_VALUES), trace)
     }
 
@@ -173,15 +236,17 @@ impl Cell {
         from: u64,
         now: u64,
     ) -> Pending {
-        // Never before the plate opened, however far back its trace goes: until then nobody was told of anything.
+        // Never before the plate opened or fell silent, however far back its trace goes: until then nobody was told of
+        // anything.
         let begun = from + m.moved.0 as u64;
+        let told = self.unheard_since(now).unwrap_or(self.opened);
         let delta = match kind {
             Kind::Item => self.received(m.delta, levels, from + m.moved.1 as u64),
             Kind::Foreign | Kind::Touch => self.borne(m.delta, levels),
         };
         Pending {
             cell,
-            opened: begun.max(self.opened),
+            opened: begun.max(told.min(self.opened)),
             at: from as f64 + m.at,
             took: m.took,
             unseen: m.unseen,
@@ -341,3 +406,6 @@ impl Cell {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

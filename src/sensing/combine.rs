@@ -6,6 +6,8 @@
 //! item that was pressed, tilted, or put down hard: of all ways to cut the sequence into runs the most likely one is
 //! taken, given what the products of these plates weigh.
 
+mod parting;
+
 use super::item_match;
 
 /// Neighbouring plates that move within this time may be one item that stands across them, blocks (0.35 s).
@@ -16,6 +18,8 @@ const AS_ONE: f64 = 1.2;
 pub const PRESS: f64 = 21.0;
 /// A leaning hand comes and goes slowly (blocks from 10 to 90 %), and may stay for so long (2.8 s).
 pub const LEANING: (f64, f64) = (5.0, 56.0);
+/// Blocks in a second.
+const BLOCKS_A_SECOND: f64 = 20.0;
 /// Leak of a step into the plates beside it, as a share of it.
 const LEAK: f64 = 0.03;
 /// Leak of a pressing hand, or of anything that pushes the neighbour the other way.
@@ -29,6 +33,10 @@ const ANOTHER: f64 = 3.0;
 const BACK_AGAIN: f64 = 6.0;
 /// Hands press far more often than somebody puts an item down that another takes at once.
 const AWAY_AGAIN: f64 = 10.0;
+/// A level on which plates stand for less than this is none, blocks (0.08 s).
+const STOOD_BLOCKS_MIN: f64 = 1.5;
+/// How far such a level may be from what stands there, as a share of it, if it is seen for one block.
+const STOOD_SIGMA: f64 = 0.3;
 /// What undoes a move leaves less than this share of it.
 const UNDONE: f64 = 0.3;
 /// And how rare that they do so at the same time.
@@ -90,11 +98,22 @@ pub struct Joined {
     /// Half of the time in which it happened, blocks.
     pub half: f64,
     pub unseen: f64,
+    /// What stood there in between, if that may have been a product.
+    pub stood: Option<Standing>,
+}
+
+/// A level on which plates stood between two moves of a change.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The moves to it and from it, blocks.
+    pub from: f64,
+    pub until: f64,
+    /// Cell, grams from the level before the change, sigma.
+    pub cells: Vec<(usize, f64, f64)>,
 }
 
 /// Whether two moves have to be looked at together.
 pub fn related(a: &Pending, b: &Pending) -> bool {
-    let apart = (a.at - b.at).abs();
     match a.cell.abs_diff(b.cell) {
         0 => {
             between(a, b)
@@ -104,9 +123,20 @@ pub fn related(a: &Pending, b: &Pending) -> bool {
                     PRESS
                 }
         }
-        1 => apart <= together(a, b),
+        1 => apart(a, b) <= together(a, b),
         _ => false,
     }
+}
+
+/// Blocks between the moments of two moves, at least: one that nobody saw happened at any time of its silence.
+fn apart(a: &Pending, b: &Pending) -> f64 {
+    ((a.at - b.at).abs() - (a.unseen + b.unseen) / 2.0).max(0.0)
+}
+
+/// Minus log of the chance that another item leaves beside one that did, given how long nobody saw.
+fn another(a: &Pending, b: &Pending) -> f64 {
+    let unseen_s = a.unseen.max(b.unseen) / BLOCKS_A_SECOND;
+    (ANOTHER - unseen_s.max(1.0).ln()).max(0.0)
 }
 
 /// Blocks between two moves of one plate in which neither was under way.
@@ -130,35 +160,31 @@ pub fn is_leak(small: &Pending, big: (usize, f64, f64, f64)) -> bool {
     share < LEAK || (share < LEAK_OF_PRESS && pressed)
 }
 
+/// Minus log-density of what a plate feels of its neighbour: anything up to the most that it can.
+fn leak_cost(small: &Pending, big: &Pending) -> f64 {
+    let share = small.delta.abs() / big.delta.abs();
+    let most = if share < LEAK { LEAK } else { LEAK_OF_PRESS };
+    (2.0 * most * big.delta.abs()).max(1.0).ln()
+}
+
 /// Joins related moves to changes. `units` gives the weights of the products that stand on a cell, grams.
 pub fn join<'u>(moves: &[Pending], units: impl Fn(usize) -> &'u [f64]) -> Vec<Joined> {
-    let leaks = |p: &Pending| {
-        moves
-            .iter()
-            .any(|big| is_leak(p, (big.cell, big.at, big.took, big.delta)))
+    let felt = |p: &Pending, of: &dyn Fn(&Pending) -> bool| {
+        let big = |big: &&Pending| is_leak(p, (big.cell, big.at, big.took, big.delta));
+        moves.iter().filter(|q| of(q)).any(|q| big(&q))
     };
-    let mut kept: Vec<&Pending> = moves.iter().filter(|p| !leaks(p)).collect();
-    kept.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.cell.cmp(&b.cell)));
-    let mut out = Vec::new();
-    let mut moments: Vec<Vec<&Pending>> = Vec::new();
-    for p in kept {
-        if p.kind != Kind::Item {
-            out.push(alone(p));
-            continue;
-        }
-        // It may be what two others have in common.
-        let (same, others): (Vec<_>, Vec<_>) =
-            moments.into_iter().partition(|m| joins(m, p, &units));
-        moments = others;
-        let mut moment: Vec<&Pending> = same.concat();
-        moment.push(p);
-        moments.push(moment);
-    }
-    moments.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
-    for lane in lanes(moments) {
-        for run in cut(&lane, &units) {
-            out.push(joined(run));
-        }
+    let is_item = |p: &Pending| p.kind == Kind::Item;
+    let mut out: Vec<Joined> = (moves.iter())
+        .filter(|p| !is_item(p) && !felt(p, &|_| true))
+        .map(alone)
+        .collect();
+    let mut items: Vec<&Pending> = (moves.iter())
+        .filter(|p| is_item(p) && !felt(p, &|q| !is_item(q)))
+        .collect();
+    items.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.cell.cmp(&b.cell)));
+    for run in parting::part(&items, &units) {
+        let stood = stood(&run, &units);
+        out.push(joined(run, stood));
     }
     out
 }
@@ -185,6 +211,11 @@ fn units_cost(unit: f64, quantity: u32, delta: f64, sigma: f64) -> f64 {
     0.5 * z * z + spread.ln() + 0.9 + 0.3 + 1.4 * (n - 1.0)
 }
 
+/// Whether what moved there is as likely as not an item of its own.
+pub fn is_explained(units: &[f64], p: &Pending) -> bool {
+    explained(units, p.delta, p.sigma) < UNEXPLAINED
+}
+
 /// Whether one or two units weigh that much.
 pub fn fits(units: &[f64], delta: f64, sigma: f64) -> bool {
     units.iter().any(|&unit| {
@@ -203,85 +234,8 @@ fn alone(p: &Pending) -> Joined {
         at: p.at,
         half: p.took / 2.0,
         unseen: p.unseen,
+        stood: None,
     }
-}
-
-/// Whether a move belongs to a moment: beside one of its plates, in the same direction, and more likely a part of the
-/// same item than an item of its own. Two items that leave within a second rarely do so at the very same time; how an
-/// item's weight is shared between two plates is unknown, uniform over all of it.
-fn joins<'u>(moment: &[&Pending], p: &Pending, units: &impl Fn(usize) -> &'u [f64]) -> bool {
-    let cost = |q: &Pending| explained(units(q.cell), q.delta, q.sigma);
-    moment.iter().all(|q| q.cell != p.cell)
-        && moment.iter().any(|q| {
-            let apart = (q.at - p.at).abs() - 0.05 * p.took.max(q.took);
-            if q.cell.abs_diff(p.cell) != 1
-                || q.delta * p.delta <= 0.0
-                || (q.at - p.at).abs() > together(q, p)
-            {
-                return false;
-            }
-            let both = [units(q.cell), units(p.cell)].concat();
-            let sum = q.delta + p.delta;
-            let one = explained(&both, sum, q.sigma.hypot(p.sigma)) + sum.abs().ln();
-            let late = (apart - AS_ONE).max(0.0);
-            let two = cost(q) + cost(p) + ANOTHER + if late > 0.0 { 0.0 } else { AT_ONCE };
-            one + late < two
-        })
-}
-
-/// Moments that share a plate within a second follow each other; the rest have nothing to do with each other.
-fn lanes(moments: Vec<Vec<&Pending>>) -> Vec<Vec<Vec<&Pending>>> {
-    let mut lanes: Vec<Vec<Vec<&Pending>>> = Vec::new();
-    for moment in moments {
-        let follows = |lane: &Vec<Vec<&Pending>>| {
-            (lane.iter().flatten())
-                .any(|q| moment.iter().any(|p| p.cell == q.cell && related(p, q)))
-        };
-        let (mut same, others): (Vec<_>, Vec<_>) = lanes.into_iter().partition(follows);
-        lanes = others;
-        let mut lane: Vec<Vec<&Pending>> = same.drain(..).flatten().collect();
-        lane.push(moment);
-        lane.sort_by(|a, b| a[0].at.total_cmp(&b[0].at));
-        lanes.push(lane);
-    }
-    lanes
-}
-
-/// Cuts a lane into the most likely runs: by dynamic programming over where the last run begins.
-fn cut<'a, 'u>(
-    lane: &[Vec<&'a Pending>],
-    units: &impl Fn(usize) -> &'u [f64],
-) -> Vec<Vec<&'a Pending>> {
-    let mut best: Vec<(f64, usize)> = vec![(0.0, 0)];
-    for end in 1..=lane.len() {
-        let mut lowest = (f64::INFINITY, end - 1);
-        for start in (0..end).rev() {
-            let mut cost = best[start].0 + run_cost(&lane[start..end], units);
-            if start > 0 {
-                let (earlier, later) = (net(&lane[start - 1]), net(&lane[start]));
-                let undone = (earlier + later).abs() < UNDONE * earlier.abs()
-                    && shoved(&lane[start - 1..=start]) == 0.0;
-                cost += match (earlier * later < 0.0, later > 0.0 || !undone) {
-                    (false, _) => ANOTHER,
-                    (true, true) => BACK_AGAIN,
-                    (true, false) => AWAY_AGAIN,
-                };
-            }
-            if cost < lowest.0 {
-                lowest = (cost, start);
-            }
-        }
-        best.push(lowest);
-    }
-    let mut out = Vec::new();
-    let mut end = lane.len();
-    while end > 0 {
-        let start = best[end].1;
-        out.push(lane[start..end].iter().flatten().copied().collect());
-        end = start;
-    }
-    out.reverse();
-    out
 }
 
 /// Minus log-likelihood that consecutive moments are one change, or one touch if they sum to nothing.
@@ -296,9 +250,9 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
     let touch = run.len() > 1 && delta.abs() < DELTA_MIN_G.max(4.0 * sigma);
     let mut cost = if touch {
         let spread = sigma.max(1.5);
-        1.0 + 0.5 * (delta / spread).powi(2) + spread.ln() + 0.9 + shoved(run)
+        1.0 + 0.5 * (delta / spread).powi(2) + spread.ln() + 0.9 + shoved(run, 0.0)
     } else {
-        explained(&weights, delta, sigma)
+        explained(&weights, delta, sigma) + shoved(run, delta)
     };
     let after = if !touch && delta > 0.0 && fits(&weights, delta, sigma) {
         delta
@@ -325,12 +279,19 @@ fn run_cost<'u>(run: &[Vec<&Pending>], units: &impl Fn(usize) -> &'u [f64]) -> f
         } else {
             f64::INFINITY
         };
-        // The hand pressed before a product came or left, or when it had put it down.
-        let mut press = press_cost(passed, delta).min(press_cost(passed - after, delta));
-        if !touch && net(earlier) > 0.0 && earlier[0].took > SLOW {
-            press = f64::INFINITY;
-        }
-        cost += press.min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
+        // The hand pressed before a product came or left, or when it had put it down, which may be slow.
+        let slow = !touch && net(earlier) > 0.0 && earlier[0].took > SLOW;
+        let before = if slow {
+            f64::INFINITY
+        } else {
+            press_cost(passed, delta)
+        };
+        let when_down = if after > 0.0 {
+            press_cost(passed - after, delta)
+        } else {
+            f64::INFINITY
+        };
+        cost += before.min(when_down).min(hesitation) + 1.0 + 0.3 * (blocks - free).max(0.0);
     }
     cost
 }
@@ -361,11 +322,14 @@ fn by_cell<'a>(run: impl IntoIterator<Item = &'a Pending>) -> Vec<(usize, f64, f
     cells
 }
 
-/// What a touch costs that does not leave each plate as it was: something was shoved from one to the next.
-fn shoved(run: &[Vec<&Pending>]) -> f64 {
+/// What a touch costs that does not leave each plate as it was, or a change that leaves one the other way: something was
+/// shoved from one to the next.
+fn shoved(run: &[Vec<&Pending>], delta: f64) -> f64 {
     let cells = by_cell(run.iter().flatten().copied());
+    let felt = LEAK_OF_PRESS * cells.iter().map(|c| c.1.abs()).fold(0.0, f64::max);
     let most = (cells.iter())
         .filter(|c| c.1.abs() >= DELTA_MIN_G.max(4.0 * c.2))
+        .filter(|c| delta == 0.0 || (c.1 * delta < 0.0 && c.1.abs() > felt))
         .map(|c| c.1.abs())
         .fold(0.0, f64::max);
     if most > 0.0 { SHOVED + most.ln() } else { 0.0 }
@@ -383,19 +347,50 @@ fn explained(units: &[f64], delta: f64, sigma: f64) -> f64 {
         .fold(UNEXPLAINED, f64::min)
 }
 
-fn joined(run: Vec<&Pending>) -> Joined {
+/// The level of a run of moments on which its plates came nearest to standing with a product more, or less, than
+/// before: the one that what came and what left explain best.
+fn stood<'u>(run: &[&Pending], units: &impl Fn(usize) -> &'u [f64]) -> Option<Standing> {
+    let weights: Vec<f64> = (run.iter())
+        .flat_map(|p| units(p.cell).iter().copied())
+        .collect();
+    let level = |i: usize| {
+        let (earlier, later) = run.split_at(i);
+        let (came, went) = (net(earlier), net(later));
+        let (last, next) = (earlier.last()?, later.first()?);
+        let blocks = between(last, next);
+        if came * went >= 0.0 || blocks < STOOD_BLOCKS_MIN {
+            return None;
+        }
+        // A hand that has just put something down still presses on it: a short look tells less than its noise.
+        let brief = STOOD_SIGMA / blocks;
+        let sigma = (run.iter().map(|p| p.sigma)).fold(brief * came.abs(), f64::max);
+        let cost = explained(&weights, came, sigma) + explained(&weights, went, sigma);
+        let cells = (by_cell(earlier.iter().copied()).into_iter())
+            .filter(|c| c.1.abs() >= DELTA_MIN_G)
+            .map(|(cell, delta, sigma)| (cell, delta, sigma.hypot(brief * delta)));
+        let standing = Standing {
+            from: last.at,
+            until: next.at,
+            cells: cells.collect(),
+        };
+        (cost < 2.0 * UNEXPLAINED && !standing.cells.is_empty()).then_some((cost, standing))
+    };
+    let levels = (1..run.len()).filter_map(level);
+    levels
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, standing)| standing)
+}
+
+fn joined(run: Vec<&Pending>, stood: Option<Standing>) -> Joined {
     let net: f64 = run.iter().map(|p| p.delta).sum();
     let mut cells = by_cell(run.iter().copied());
     let sigma = cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
     let touch = net.abs() < DELTA_MIN_G.max(4.0 * sigma);
-    // When it happened: the largest move in the direction of the whole, or the largest at all of a touch.
+    // When it happened: the largest move in the direction of the whole, or the largest at all of a touch; one that was
+    // seen rather than one that was not.
     let along = |p: &Pending| {
-        p.delta.abs()
-            * if touch || p.delta * net > 0.0 {
-                1.0
-            } else {
-                0.0
-            }
+        let counts = touch || p.delta * net > 0.0;
+        p.delta.abs() / (1.0 + p.unseen) * if counts { 1.0 } else { 0.0 }
     };
     let main = (run.iter().copied()).max_by(|a, b| along(a).total_cmp(&along(b)));
     if !touch {
@@ -408,7 +403,8 @@ fn joined(run: Vec<&Pending>) -> Joined {
         opened,
         at: main.map_or(0.0, |p| p.at),
         half: main.map_or(0.0, |p| p.took / 2.0),
-        unseen: run.iter().map(|p| p.unseen).fold(0.0, f64::max),
+        unseen: main.map_or(0.0, |p| p.unseen),
+        stood,
     }
 }
 

@@ -240,12 +240,21 @@ impl Reader<'_> {
                 f64::from(self.trace.at[start]),
                 f64::from(self.trace.at[end]),
             ),
-            took: (late - early).max(0.0),
+            took: (late - early - self.missing(start, end, (early, late))).max(0.0),
             unseen,
             delta,
             sigma,
             steady_after: true,
         });
+    }
+
+    /// Blocks without a value between two positions.
+    fn missing(&self, start: usize, end: usize, (from, to): (f64, f64)) -> f64 {
+        (self.trace.at[start..=end].windows(2))
+            .filter(|pair| pair[1] - pair[0] > 1)
+            .map(|pair| (f64::from(pair[0]).max(from), f64::from(pair[1]).min(to)))
+            .map(|(a, b)| (b - a - 1.0).max(0.0))
+            .sum()
     }
 
     /// The position at which the trace last came over to the far side of `grams` between two of its values, and the

@@ -148,6 +148,7 @@ fn observation(definition: &Definition, shelf: ShelfId, change: Change) -> Obser
         end: change.end,
         kind: change.kind,
         plates: change.plates,
+        stood: change.stood,
         likelihoods,
         evidence: Vec::new(),
     })

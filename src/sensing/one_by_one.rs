@@ -138,6 +138,7 @@ pub fn take_apart(joined: Joined, cells: &[Cell], history: &History) -> Vec<Join
                 .collect(),
             at: begin + (first + last) / 2.0,
             half: (last - first) / 2.0,
+            stood: None,
             ..joined.clone()
         }
     };
@@ -160,3 +161,6 @@ fn stands_alike(part: &Joined, whole: &Joined) -> bool {
     largest.fold(0.0, f64::max) < 1.0 - ALIKE
         && (whole.cells.iter()).all(|c| (share(part, c.0) - share(whole, c.0)).abs() < ALIKE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use super::history::{History, Trace};
 use super::load_cell::{Activity, SETTLED_BLOCKS};
 use super::movement::{self, Move, Movement, Rest};
 use super::one_by_one;
-use crate::observation::{ChangeKind, OpenInterval, PlateChange};
+use crate::observation::{ChangeKind, OpenInterval, PlateChange, Stood};
 use crate::store::ShelfId;
 use crate::units::{Milligrams, Timestamp};
 
@@ -34,6 +34,8 @@ pub struct Change {
     pub end: Timestamp,
     pub kind: ChangeKind,
     pub plates: Vec<PlateChange>,
+    /// What stood there in between, if that may have been a product.
+    pub stood: Option<Stood>,
 }
 
 /// A step that went out: cell, position, blocks that it took, grams.
@@ -81,13 +83,10 @@ impl ShelfSensor {
             match activity {
                 Activity::Quiet | Activity::Active => {}
                 Activity::Opened => cell.opened = now,
+                Activity::Settled if !silent && cell.may_be_stuck() => {}
                 Activity::Settled => self.take_apart(index, history, now, silent),
             }
-            let cell = &mut self.cells[index];
-            // Where it opens is looked up from where it was seen last.
-            if !silent && !cell.state.is_active() {
-                cell.seen = now;
-            }
+            self.cells[index].heard(silent, now);
         }
         if !self.pending.is_empty() {
             self.put_together(history, now, false, out);
@@ -116,12 +115,9 @@ impl ShelfSensor {
 
     /// The interval that is still open on this shelf, if any.
     pub fn open(&self, history: &History) -> Option<OpenInterval> {
-        let active = self
-            .cells
-            .iter()
-            .filter(|c| c.state.is_active())
-            .map(|c| c.opened);
-        let opened = active.chain(self.pending.iter().map(|p| p.opened)).min()?;
+        let now = history.count().checked_sub(1)?;
+        let open = self.cells.iter().filter_map(|c| c.open_since(now));
+        let opened = open.chain(self.pending.iter().map(|p| p.opened)).min()?;
         Some(OpenInterval {
             shelf: self.id,
             since: start_of(history, opened),
@@ -255,9 +251,21 @@ impl ShelfSensor {
     /// Whether neither the plate nor one beside it can add to what is known of this moment.
     fn is_ready(&self, p: &Pending, history: &History, now: u64) -> bool {
         let waited_s = (now - p.settled) as f64 * history.block_s();
-        let near = p.cell.saturating_sub(1)..(p.cell + 2).min(self.cells.len());
+        let near = || p.cell.saturating_sub(1)..(p.cell + 2).min(self.cells.len());
+        // What no product of this plate explains can be half of what stands on a plate that says nothing just now.
+        let unheard = |c: usize| {
+            c != p.cell
+                && (self.cells[c].unheard_since(now))
+                    .is_some_and(|_| (self.cells[c].seen as f64) < p.at)
+        };
+        if p.kind == Kind::Item
+            && near().any(unheard)
+            && !combine::is_explained(&self.cells[p.cell].place.units, p)
+        {
+            return false;
+        }
         waited_s > NEIGHBOUR_WAIT_S
-            || (self.cells[near].iter()).all(|c| !c.state.is_active() || c.opened > p.settled)
+            || (self.cells[near()].iter()).all(|c| !c.state.is_active() || c.opened > p.settled)
     }
 
     /// Whether it came or left as slowly as a hand may, and is nothing that stands here: an item that belongs
@@ -275,7 +283,7 @@ impl ShelfSensor {
         let at = history.moment(joined.at);
         let peak = at.max(start);
         let half_s =
-            (joined.half.max(joined.unseen / 2.0) * history.block_s()).max(peak.seconds_since(at));
+            joined.half.max(joined.unseen / 2.0) * history.block_s() + peak.seconds_since(at);
         let touch = joined.kind == Kind::Touch;
         Change {
             start,
@@ -293,12 +301,26 @@ impl ShelfSensor {
                 Kind::Item => ChangeKind::Put,
             },
             plates: (joined.cells.iter())
-                .map(|&(cell, delta, sigma)| PlateChange {
-                    plate: self.cells[cell].place.plate,
-                    delta_mg: Milligrams::from_grams(if touch { 0.0 } else { delta }),
-                    sigma_mg: Milligrams::from_grams(if touch { 1.0 } else { sigma.max(0.2) }),
+                .map(|&(cell, delta, sigma)| match touch {
+                    true => self.plate_change((cell, 0.0, 1.0)),
+                    false => self.plate_change((cell, delta, sigma)),
                 })
                 .collect(),
+            stood: joined.stood.as_ref().map(|stood| Stood {
+                from: history.moment(stood.from).max(start),
+                until: history.moment(stood.until).max(start),
+                plates: (stood.cells.iter())
+                    .map(|&c| self.plate_change(c))
+                    .collect(),
+            }),
+        }
+    }
+
+    fn plate_change(&self, (cell, delta, sigma): (usize, f64, f64)) -> PlateChange {
+        PlateChange {
+            plate: self.cells[cell].place.plate,
+            delta_mg: Milligrams::from_grams(delta),
+            sigma_mg: Milligrams::from_grams(sigma.max(0.2)),
         }
     }
 }
@@ -397,3 +419,6 @@ fn spread(values: &[f64]) -> f64 {
     let off: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
     1.48 * movement::median(&off)
 }
+
+#[cfg(test)]
+mod tests;

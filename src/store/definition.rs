@@ -21,7 +21,51 @@ pub struct Policy {
     pub track_lost_s: f64,
     /// A shelf matters to a shopper whose track came within this distance of it, metres.
     pub reach_m: f64,
+    /// Who may enter while the payment provider cannot be reached.
+    pub offline: Offline,
     pub limits: Limits,
+}
+
+/// Who may enter while the payment provider cannot be reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offline {
+    /// Nobody who pays.
+    #[default]
+    Closed,
+    /// Shoppers whose hold is made later, up to what the owner will risk; at least one of the two is set.
+    Capped {
+        /// So many at a time.
+        shoppers_max: Option<u32>,
+        /// Together so much, each counted with the hold or with the cart, whichever is more.
+        amount_max: Option<Money>,
+    },
+}
+
+impl Offline {
+    /// How many may be inside without a hold, if that is capped.
+    pub fn shoppers_max(&self) -> Option<u32> {
+        match self {
+            Offline::Closed => None,
+            Offline::Capped { shoppers_max, .. } => *shoppers_max,
+        }
+    }
+
+    /// How much may be inside without a hold, if that is capped.
+    pub fn amount_max(&self) -> Option<Money> {
+        match self {
+            Offline::Closed => None,
+            Offline::Capped { amount_max, .. } => *amount_max,
+        }
+    }
+
+    /// Whether it is the policy that nothing needs to say.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Offline::Closed => true,
+            Offline::Capped { .. } => false,
+        }
+    }
 }
 
 /// When the store stops waiting for somebody, and when it lets nobody in. In a definition file they stand beside the
@@ -59,6 +103,7 @@ impl Policy {
             node_silent_s: 5.0,
             track_lost_s: 30.0,
             reach_m: 1.5,
+            offline: Offline::Closed,
             limits: Limits::default(),
         }
     }

@@ -15,7 +15,7 @@ mod raw;
 pub mod remark;
 
 pub use catalogue::{Catalogue, Product, ProductId, SoldBy};
-pub use definition::{Definition, Limits, Policy};
+pub use definition::{Definition, Limits, Offline, Policy};
 pub use layout::{Gate, Layout, Node, NodeName, Plate, PlateId, Shelf, ShelfId};
 pub use planogram::{Facing, Planogram};
 pub use remark::{DefinitionError, Warning};

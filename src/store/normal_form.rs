@@ -38,6 +38,13 @@ struct Policy {
     node_silent_s: f64,
     track_lost_s: f64,
     reach_m: f64,
+    // Left out where they say nothing, so that a definition from before them keeps its hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_shoppers_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_amount_max_minor: Option<i64>,
     /// Those of a store that sets none are left out: definitions from before there were any keep their hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<Limits>,
@@ -108,6 +115,9 @@ impl<'a> From<&'a Definition> for NormalForm<'a> {
                 node_silent_s: policy.node_silent_s,
                 track_lost_s: policy.track_lost_s,
                 reach_m: policy.reach_m,
+                offline: (!policy.offline.is_closed()).then_some("capped"),
+                offline_shoppers_max: policy.offline.shoppers_max(),
+                offline_amount_max_minor: policy.offline.amount_max().map(|max| max.minor),
                 limits: (policy.limits != Limits::default()).then_some(policy.limits),
             },
             gate: layout.gate.map(|gate| [gate.place.x, gate.place.y]),

@@ -130,6 +130,29 @@ pub struct RawPolicy {
     pub clock_error_max_s: Option<At<f64>>,
     /// A shelf matters to a shopper who came within this many metres of it.
     pub reach_m: Option<At<f64>>,
+    /// While the payment provider cannot be reached: `closed` refuses entry, `capped` lets shoppers in up to
+    /// `offline_shoppers_max` or `offline_amount_max_minor` and takes the money later.
+    #[schemars(with = "Option<RawOffline>")]
+    pub offline: Option<At<String>>,
+    /// So many shoppers at a time may be inside without a hold.
+    #[schemars(range(min = 1))]
+    pub offline_shoppers_max: Option<At<i64>>,
+    /// Shoppers inside without a hold may together owe this, in minor units; each counts with the hold, or with the
+    /// cart if that is more.
+    #[schemars(range(min = 1))]
+    pub offline_amount_max_minor: Option<At<i64>>,
+}
+
+/// What `offline` may be.
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Offline", rename_all = "snake_case")]
+#[expect(
+    dead_code,
+    reason = "for the schema alone: the text is checked where its line is known"
+)]
+enum RawOffline {
+    Closed,
+    Capped,
 }
 
 /// The gate, where shoppers enter and leave.

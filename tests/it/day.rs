@@ -129,20 +129,36 @@ fn sorted(receipts: Value) -> Value {
 
 /// A coordinator with the broker inside it, its console, and where nodes connect.
 pub fn with_broker(day: &Day) -> (Program, SocketAddr, String) {
-    let coordinator = Program::start(&[
+    with_broker_and(day, "127.0.0.1:0", &[], &[])
+}
+
+/// The same, with more arguments and variables, and the broker at that address.
+pub fn with_broker_and(
+    day: &Day,
+    mqtt: &str,
+    more: &[&str],
+    env: &[(&str, &str)],
+) -> (Program, SocketAddr, String) {
+    let (store, journal) = (day.path("store.toml"), day.path("journal.sqlite"));
+    let enrol = day.path("day.mcap");
+    let args = [
         "coordinator",
         "--store",
-        arg(&day.path("store.toml")),
+        arg(&store),
         "--journal",
-        arg(&day.path("journal.sqlite")),
+        arg(&journal),
         "--mqtt-listen",
-        "127.0.0.1:0",
+        mqtt,
         "--enrol",
-        arg(&day.path("day.mcap")),
+        arg(&enrol),
         "--listen",
         "127.0.0.1:0",
-    ]);
-    let line = coordinator.line();
+    ];
+    let coordinator = Program::with_env(&[&args, more].concat(), env);
+    let mut line = coordinator.line();
+    if line.starts_with("Payment: ") {
+        line = coordinator.line();
+    }
     let address = |scheme: &str| {
         let rest = line.split_once(scheme).map(|(_, rest)| rest);
         let end = rest.and_then(|rest| rest.split([',', ' ']).next());

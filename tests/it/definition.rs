@@ -238,6 +238,13 @@ fn the_hash_is_of_the_meaning() {
             ),
         ),
         ("a place", ("z_m = 0.5", "z_m = 0.51")),
+        (
+            "entry while the payment provider is away",
+            (
+                "confidence_min = 0.8",
+                "confidence_min = 0.8\noffline = \"capped\"\noffline_shoppers_max = 2",
+            ),
+        ),
     ] {
         assert_ne!(
             parse(&changed(&[changes])).hash,

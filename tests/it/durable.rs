@@ -12,7 +12,7 @@ use stroll::edge::journal::Journal;
 use stroll::edge::live::{Clock, LiveNode, LiveStore, Sensed, StoreParts};
 use stroll::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, NodeLink, NodeOptions};
 use stroll::edge::outbox::{Outbox, OutboxOptions};
-use stroll::edge::shell::Shell;
+use stroll::edge::shell::{Asker, Shell};
 use stroll::observation::{
     ChangeKind, GapCause, GapObservation, GateEvent, GateObservation, NodeClock, Observation,
 };
@@ -68,6 +68,7 @@ impl Shop {
             shell,
             link: link.clone(),
             deliveries,
+            answers: Asker::no_answers(),
             owed,
             ticks: true,
             watcher: Box::new(|_, _, _| {}),

@@ -113,6 +113,7 @@ fn observations() -> Vec<Stamped> {
         start: at(10),
         peak: at(11),
         peak_error_us: 0,
+        stood: None,
         end: at(12),
         kind: ChangeKind::Take,
         plates: vec![PlateChange {
@@ -153,6 +154,7 @@ fn receipt() -> Receipt {
         total: eur(249),
         tax: eur(16),
         paid: Paid::Captured,
+        owed: None,
     }
 }
 
@@ -241,12 +243,16 @@ fn decisions(role: Role) -> Vec<Decision> {
             role,
             device: Some("phone".into()),
             track: None,
+            second_charge: false,
         },
     ];
     decisions.extend(paid(
         "k1",
         0,
-        PaymentRequest::Authorise { amount: eur(5000) },
+        PaymentRequest::Authorise {
+            amount: eur(5000),
+            payer: None,
+        },
     ));
     decisions.extend(troubles());
     decisions.extend([
@@ -383,7 +389,14 @@ fn commit_for_ever(folder: &Path) {
     let mut sandbox = Sandbox::open(&folder.join("sandbox.sqlite")).unwrap();
     let first = journal.committed_up_to(&stamp(0).node, &stamp(0).outbox) + 1;
     for sequence in first.. {
-        let [asked, _] = paid("k", 0, PaymentRequest::Authorise { amount: eur(1) });
+        let [asked, _] = paid(
+            "k",
+            0,
+            PaymentRequest::Authorise {
+                amount: eur(1),
+                payer: None,
+            },
+        );
         let observation = stamped(sequence, gate(sequence as i64, GateEvent::PassedIn));
         let batch = [
             Output::Accept(Arc::new(observation)),
@@ -403,7 +416,13 @@ fn hold(sandbox: &mut Sandbox, sequence: u64) -> PaymentOutcome {
     let amount = eur(sequence as i64);
     let key = format!("k{sequence}").into();
     sandbox
-        .ask(&key, &PaymentRequest::Authorise { amount })
+        .ask(
+            &key,
+            &PaymentRequest::Authorise {
+                amount,
+                payer: None,
+            },
+        )
         .unwrap()
 }
 

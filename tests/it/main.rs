@@ -32,4 +32,5 @@ mod recording;
 mod replay;
 mod simulate;
 mod situations;
+mod stripe;
 mod wire;

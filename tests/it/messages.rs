@@ -7,7 +7,7 @@ use stroll::edge::wire::Message;
 use stroll::observation::{
     BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
     ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
-    ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Watermark,
+    ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood, Watermark,
 };
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
@@ -119,6 +119,11 @@ fn sample_shelf(shelf: ShelfId, some: impl Fn(usize) -> usize) -> Observation {
         end: Timestamp(3),
         kind: ChangeKind::Take,
         plates: vec![plate; some(64)],
+        stood: (some(1) > 0).then(|| Stood {
+            from: Timestamp(1),
+            until: Timestamp(3),
+            plates: vec![plate; 64],
+        }),
         likelihoods: vec![likelihood; some(32)],
         evidence: vec!["trace-1".into(); some(32)],
     })
@@ -224,6 +229,7 @@ fn shelf() -> impl Strategy<Value = Observation> {
                     end,
                     kind,
                     plates,
+                    stood: None,
                     likelihoods,
                     evidence,
                 })

@@ -56,7 +56,13 @@ pub struct Program {
 impl Program {
     /// Starts it.
     pub fn start(args: &[&str]) -> Self {
+        Program::with_env(args, &[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub fn with_env(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = command(args)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

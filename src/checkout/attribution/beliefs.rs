@@ -114,7 +114,7 @@ impl Beliefs {
         let column = cluster.changes.iter().position(|u| u.stamp == *stamp);
         let column = column.unwrap_or_default();
         let change = cluster.changes[column].change.clone();
-        let says = |w: &World| w.choices[column].parts == parts;
+        let says = |w: &World| w.choices[column].parts.starts_with(parts);
         if cluster.worlds.iter().any(says) {
             cluster.worlds.retain(says);
         } else {
@@ -354,6 +354,9 @@ fn considered(reached: &[Reached]) -> Vec<Near> {
             by_plate: (r.by_plate_milli.iter())
                 .map(|&milli| milli as f64 / 1e3)
                 .collect(),
+            stood: r.stood_milli.map_or((0.0, 0.0), |(from, until)| {
+                (from as f64 / 1e3, until as f64 / 1e3)
+            }),
         })
         .collect();
     near.sort_by(|a, b| b.reach.total_cmp(&a.reach).then_with(|| a.who.cmp(&b.who)));
@@ -369,6 +372,7 @@ fn considered(reached: &[Reached]) -> Vec<Near> {
         staff: false,
         reach: unseen.ln(),
         by_plate: vec![unseen.ln(); plates],
+        stood: (unseen.ln(), unseen.ln()),
     });
     near
 }
@@ -382,6 +386,10 @@ fn children(
 ) -> Vec<World> {
     let change = scene.change;
     let (grams, _) = total(&change.plates);
+    let swappable = |w: &World| !scene.swaps(&w.holdings).is_empty();
+    if change.kind == ChangeKind::Touch && !cluster.worlds.iter().any(swappable) {
+        return Vec::new();
+    }
     let takes = match change.kind {
         ChangeKind::Take => scene.takes(),
         ChangeKind::Unsure if grams < 0.0 => scene.takes(),
@@ -397,7 +405,7 @@ fn children(
             .get(&change.shelf)
             .map_or(&[][..], Vec::as_slice);
         let mut candidates = match change.kind {
-            ChangeKind::Touch => Vec::new(),
+            ChangeKind::Touch => vec![scene.nothing()],
             ChangeKind::Take | ChangeKind::Unsure | ChangeKind::Foreign if grams < 0.0 => {
                 scene.takes_of(lying)
             }
@@ -408,16 +416,21 @@ fn children(
             candidates.retain(|c| c.parts.iter().all(|p| p.items.is_empty()));
         }
         candidates.extend(takes.iter().cloned());
-        let here_log = if grams < 0.0 {
-            scene.facings_log(lying)
-        } else {
-            0.0
-        };
+        let here_log = scene.not_stood_log()
+            + if change.is_take() {
+                scene.facings_log(lying)
+            } else {
+                0.0
+            };
+        for candidate in &mut candidates {
+            candidate.log += here_log;
+        }
+        candidates.extend(scene.swaps(&world.holdings));
         for candidate in candidates {
             let purposes: f64 = (candidate.parts.iter())
                 .map(|p| purpose(world, p, place.as_ref(), reached))
                 .sum();
-            let log_milli = ((candidate.log + here_log + purposes) * 1e3).round() as i64;
+            let log_milli = ((candidate.log + purposes) * 1e3).round() as i64;
             weighed.push((world.log_milli + log_milli, index, candidate));
         }
     }

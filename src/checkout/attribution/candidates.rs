@@ -32,7 +32,7 @@ const ANOTHER_UNIT: f64 = 0.25;
 /// Prior of each further product in one change.
 pub(super) const ANOTHER_PRODUCT: f64 = 0.05;
 /// Prior of a second body at work in the same change, given that it reaches there.
-pub(super) const TOGETHER: f64 = 0.3;
+pub(super) const TOGETHER: f64 = 1.0;
 /// Bodies that are considered for taking part in a change together.
 pub(super) const TOGETHER_MAX: usize = 3;
 /// Products that one change can be of at most.
@@ -51,6 +51,8 @@ pub struct Near {
     pub reach: f64,
     /// The same for each changed plate by itself.
     pub by_plate: Vec<f64>,
+    /// The same of the moments at which weight came to what stood there in between, and left it.
+    pub stood: (f64, f64),
 }
 
 /// A change, and everybody who can have done it.
@@ -187,7 +189,7 @@ impl<'a> Scene<'a> {
         indices.into_iter().map(|i| &products[i]).collect()
     }
 
-    fn products_on(&self, index: usize) -> Vec<&'a Product> {
+    pub(super) fn products_on(&self, index: usize) -> Vec<&'a Product> {
         let facings = self.definition.planogram.on_plate(self.plate(index));
         let products = self.definition.catalogue.products();
         facings.map(|f| &products[f.product_index]).collect()
@@ -469,13 +471,15 @@ pub(super) fn part(near: &Near, items: Vec<Item>) -> Part {
     Part {
         who: near.who.clone(),
         items,
+        against: false,
     }
 }
 
-fn nobody() -> Part {
+pub(super) fn nobody() -> Part {
     Part {
         who: None,
         items: Vec::new(),
+        against: false,
     }
 }
 

@@ -6,7 +6,7 @@ use super::candidates::{Candidate, Scene, Source};
 use super::reach::Place;
 use super::world::{Choice, Lying, Part, World};
 use crate::checkout::decision::Reached;
-use crate::observation::{PlateChange, ShelfObservation};
+use crate::observation::{ChangeKind, PlateChange, ShelfObservation};
 use crate::sensing::item_match::total;
 use crate::store::{Definition, PlateId, ProductId};
 use crate::units::{Milligrams, Timestamp};
@@ -57,7 +57,13 @@ pub(super) fn purpose(
     });
     match served {
         true => PURPOSE.1.ln(),
-        false => (PURPOSE.0 * (reach.log_milli as f64 / 1e3).min(0.0).exp()).ln_1p(),
+        false => {
+            let (from, until) = reach
+                .stood_milli
+                .unwrap_or((reach.log_milli, reach.log_milli));
+            let best = reach.log_milli.max(from).max(until);
+            (PURPOSE.0 * (best as f64 / 1e3).min(0.0).exp()).ln_1p()
+        }
     }
 }
 
@@ -75,7 +81,7 @@ pub(super) fn follow(
     let (grams, _) = total(&change.plates);
     let leaves_again = match &candidate.source {
         Source::Facing => {
-            if foreign && grams > 0.0 {
+            if foreign && grams > 0.0 && change.kind != ChangeKind::Touch {
                 lying.push(came(change, None, 1.0));
             }
             false
@@ -103,7 +109,7 @@ pub(super) fn follow(
     let excess = lying.len().saturating_sub(LYING_MAX);
     lying.drain(..excess);
     for part in &candidate.parts {
-        if candidate.source == Source::Facing || grams < 0.0 {
+        if candidate.source == Source::Facing || change.is_take() {
             done(scene.definition, world, change, part);
         }
         let reach = reached
@@ -146,6 +152,23 @@ fn lighten(thing: &mut Lying, changes: &[PlateChange]) {
     }
 }
 
+/// What a body's part in a change weighs: all of it, or, if several have made it, what their items should weigh.
+fn share_grams(definition: &Definition, change: &ShelfObservation, part: &Part) -> f64 {
+    let (grams, _) = total(&change.plates);
+    let mine: f64 = (part.items.iter())
+        .map(|i| nominal(definition, &i.product) * f64::from(i.quantity))
+        .sum();
+    match (grams.abs() - mine).abs() < 0.15 * mine {
+        true => grams.abs(),
+        false => mine,
+    }
+}
+
+fn nominal(definition: &Definition, product: &ProductId) -> f64 {
+    let product = definition.catalogue.get(product.as_str());
+    product.map_or(0.0, |p| p.weight.grams())
+}
+
 /// What follows from a body's part in a change.
 pub(super) fn done(
     definition: &Definition,
@@ -153,29 +176,14 @@ pub(super) fn done(
     change: &ShelfObservation,
     part: &Part,
 ) {
-    let nominal = |id: &ProductId| {
-        let product = definition.catalogue.get(id.as_str());
-        product.map_or(0.0, |p| p.weight.grams())
-    };
-    let (grams, _) = total(&change.plates);
+    let weight = share_grams(definition, change, part);
     let holding = part
         .who
         .as_ref()
         .and_then(|who| world.holdings.get_mut(who));
-    if grams < 0.0 {
-        // Of a change that several have made, each has what their items should weigh.
-        let mine: f64 = part
-            .items
-            .iter()
-            .map(|i| nominal(&i.product) * f64::from(i.quantity))
-            .sum();
-        let near_all = (grams.abs() - mine).abs() < 0.15 * mine;
+    if change.is_take() != part.against {
         if let Some(holding) = holding {
-            holding.take(
-                &part.items,
-                if near_all { grams.abs() } else { mine },
-                nominal,
-            );
+            holding.take(&part.items, weight, |id| nominal(definition, id));
         }
         return;
     }
@@ -210,8 +218,8 @@ pub(super) fn undo(
     change: &ShelfObservation,
     choice: &Choice,
 ) {
-    let (grams, _) = total(&change.plates);
     for part in &choice.parts {
+        let weight = share_grams(definition, change, part);
         let Some(holding) = part
             .who
             .as_ref()
@@ -219,13 +227,10 @@ pub(super) fn undo(
         else {
             continue;
         };
-        if grams < 0.0 {
+        if change.is_take() != part.against {
             holding.put_back(&part.items);
         } else {
-            holding.take(&part.items, grams, |id| {
-                let product = definition.catalogue.get(id.as_str());
-                product.map_or(0.0, |p| p.weight.grams())
-            });
+            holding.take(&part.items, weight, |id| nominal(definition, id));
         }
     }
 }

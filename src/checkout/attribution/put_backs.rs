@@ -11,6 +11,7 @@ use super::world::Holding;
 use crate::checkout::session::SessionId;
 use crate::observation::Item;
 use crate::sensing::item_match::QUANTITY_MAX;
+use crate::store::ProductId;
 
 /// Prior of a put-back onto another facing than its own.
 const PUT_ELSEWHERE: f64 = 0.08;
@@ -78,8 +79,16 @@ impl Scene<'_> {
         out
     }
 
+    /// Log prior of putting back this of what somebody has.
+    pub(super) fn in_hand_log(&self, holding: &Holding, id: &ProductId) -> f64 {
+        match holding.last_taken.as_ref() == Some(id) {
+            true => 0.0,
+            false => NOT_IN_HAND.ln(),
+        }
+    }
+
     /// What somebody can put back: log prior, the items, and what they weigh.
-    fn put_options(&self, holding: &Holding) -> Vec<(f64, Item, Expected)> {
+    pub(super) fn put_options(&self, holding: &Holding) -> Vec<(f64, Item, Expected)> {
         let mut out = Vec::new();
         for (id, held) in &holding.items {
             let Some(product) = self.product(id) else {
@@ -90,10 +99,7 @@ impl Scene<'_> {
                 false if self.location_log(&self.all(), id) > BESIDE.ln() - 1e-9 => 0.5,
                 false => PUT_ELSEWHERE,
             };
-            let in_hand = match holding.last_taken.as_ref() == Some(id) {
-                true => 1.0,
-                false => NOT_IN_HAND,
-            };
+            let in_hand = self.in_hand_log(holding, id);
             let unit = held.grams / f64::from(held.quantity.max(1));
             for quantity in 1..=held.quantity.min(QUANTITY_MAX) {
                 let plate = self.only_plate(&self.all());
@@ -102,7 +108,7 @@ impl Scene<'_> {
                     product: id.clone(),
                     quantity,
                 };
-                let prior = place.ln() + in_hand.ln() + quantity_log(quantity);
+                let prior = place.ln() + in_hand + quantity_log(quantity);
                 let anew = self.weights.expected(product, quantity, plate);
                 if (anew.grams - expected.grams).abs() > SURPRISE * expected.variance.sqrt() {
                     out.push((prior + MISWEIGHED.ln(), item.clone(), anew));

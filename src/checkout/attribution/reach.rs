@@ -21,6 +21,10 @@ const LOOKED_BACK_S: f64 = 10.0;
 const NEAR_S: f64 = 0.3;
 /// Weight of a body by its head where no hand is ever seen, on the scale of a hand on the plates.
 const HEAD_ONLY: f64 = 0.3;
+/// No lift lasts longer than twice this: a change known less well than that was quick, and nobody saw when, seconds.
+const LIFT_S: f64 = 1.8;
+/// Moments of such a change are tried so far apart, seconds.
+const TRIED_S: f64 = 0.2;
 /// Who came longer ago than this may have come for more than one thing, seconds.
 const VISIT_S: f64 = 4.5;
 /// Weight of a body whose head is not seen either, natural log.
@@ -154,7 +158,7 @@ pub fn reach(
     let mut by_offset = [0.0; OFFSETS];
     let mut likeliest: Option<(f64, Moment)> = None;
     for (index, value) in by_offset.iter_mut().enumerate() {
-        let Some(moment) = movement.at(-offset_s(index)) else {
+        let Some(moment) = movement.within(-offset_s(index)) else {
             continue;
         };
         *value = moment.log.clamp(LOG_MIN, 0.0).exp();
@@ -203,9 +207,32 @@ struct Moment {
 }
 
 impl Movement {
-    /// If the change was so many seconds after what the node's clock says; `None` if the body was not seen around then.
-    fn at(&self, moment_s: f64) -> Option<Moment> {
-        let near_s = NEAR_S + self.error_s;
+    /// If the change was so many seconds after what the node's clock says, or as long before or after that as it is
+    /// uncertain: a slow one lasts all that time, a quick one that nobody saw is at any moment of it.
+    fn within(&self, moment_s: f64) -> Option<Moment> {
+        if self.error_s <= LIFT_S {
+            return self.at(moment_s, self.error_s);
+        }
+        let tried = (2.0 * self.error_s / TRIED_S).ceil();
+        let moments = (0..=tried as u32)
+            .map(|k| moment_s + self.error_s * (2.0 * f64::from(k) / tried - 1.0))
+            .filter_map(|t| self.at(t, 0.0));
+        let (mut sum, mut likeliest) = (0.0, None);
+        for moment in moments {
+            sum += moment.log.exp() / (tried + 1.0);
+            if (likeliest.as_ref()).is_none_or(|best: &Moment| moment.log > best.log) {
+                likeliest = Some(moment);
+            }
+        }
+        likeliest.map(|best| Moment {
+            log: sum.ln(),
+            ..best
+        })
+    }
+
+    /// If the change was at that moment, give or take `error_s`; `None` if the body was not seen around then.
+    fn at(&self, moment_s: f64, error_s: f64) -> Option<Moment> {
+        let near_s = NEAR_S + error_s;
         (self.at_s.iter()).find(|t| (*t - moment_s).abs() <= near_s)?;
         let head = self.heads.at(moment_s, near_s);
         let head_m = head.map(|h| h.along_m);
@@ -221,8 +248,8 @@ impl Movement {
                 head_m,
             });
         };
-        let window_s = REACH_WINDOW_S + self.error_s;
-        let seen = hands.at(moment_s, near_s, window_s, self.error_s);
+        let window_s = REACH_WINDOW_S + error_s;
+        let seen = hands.at(moment_s, near_s, window_s, error_s);
         let hidden = seen.hidden_log + stood.unwrap_or(ELSEWHERE);
         Some(Moment {
             log: log_sum(seen.log, hidden),

@@ -5,7 +5,7 @@ use super::*;
 use crate::checkout::decision::Reached;
 use crate::checkout::tracks::Tracks;
 use crate::observation::{
-    BodySegment, ChangeKind, Item, PlateChange, Pose, ShelfObservation, Sighting, Stamp,
+    BodySegment, ChangeKind, Item, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stood,
 };
 use crate::store::{Definition, PlateId, definition};
 use crate::units::{Milligrams, Point, Timestamp};
@@ -87,6 +87,7 @@ fn change(at_s: f64, plates: &[(u16, f64)]) -> Arc<ShelfObservation> {
         start: at,
         peak: at,
         peak_error_us: 0,
+        stood: None,
         end: at,
         kind: if grams < 0.0 {
             ChangeKind::Take
@@ -112,6 +113,7 @@ fn reached(who: &str, log: f64, middle_s: f64, plates: usize) -> Reached {
         staff: false,
         log_milli,
         by_plate_milli: vec![log_milli; plates],
+        stood_milli: None,
         middle: Some(Timestamp::from_seconds(middle_s)),
         hand_mm: None,
         head_mm: None,
@@ -127,6 +129,7 @@ fn item(product: &str, quantity: u32) -> Item {
 
 fn part(who: &str, items: &[Item]) -> Part {
     Part {
+        against: false,
         who: Some(who.into()),
         items: items.to_vec(),
     }
@@ -306,4 +309,116 @@ fn a_reach_is_judged_by_place_and_moment() {
         "a head says less than a hand: {head}"
     );
     assert!(log(2.0, 1.2, false) < head - 2_000, "but not nothing");
+}
+
+/// A change of one plate on which weight stood in between, from 0.5 s before it on.
+fn stood(kind: ChangeKind, grams: f64, stood_g: f64) -> Arc<ShelfObservation> {
+    let plate = |grams| PlateChange {
+        plate: 1,
+        delta_mg: Milligrams::from_grams(grams),
+        sigma_mg: Milligrams::from_grams(1.0),
+    };
+    let whole = change(20.0, &[(1, grams)]);
+    Arc::new(ShelfObservation {
+        kind,
+        stood: (stood_g != 0.0).then(|| Stood {
+            from: Timestamp::from_seconds(19.5),
+            until: Timestamp::from_seconds(20.0),
+            plates: vec![plate(stood_g)],
+        }),
+        ..ShelfObservation::clone(&whole)
+    })
+}
+
+/// Two hands at one facing, and who has what of it afterwards. The first has taken two before.
+#[test]
+fn one_puts_back_what_another_takes() {
+    // What is weighed, what stood in between, how well the hands explain its coming and its going, and units of either.
+    let (first, other, both) = ((0.0, -9.0), (-9.0, 0.0), (0.0, 0.0));
+    type Case = (
+        &'static str,
+        ChangeKind,
+        (f64, f64),
+        [(f64, f64); 2],
+        [u32; 2],
+    );
+    let table: &[Case] = &[
+        (
+            "at the very same moment",
+            ChangeKind::Touch,
+            (0.0, 0.0),
+            [both, both],
+            [1, 1],
+        ),
+        (
+            "one after the other",
+            ChangeKind::Touch,
+            (0.0, 500.5),
+            [first, other],
+            [1, 1],
+        ),
+        (
+            "the first goes, then one comes",
+            ChangeKind::Touch,
+            (0.0, -501.0),
+            [other, first],
+            [1, 1],
+        ),
+        (
+            "nobody else was there",
+            ChangeKind::Touch,
+            (0.0, 500.5),
+            [both, (-9.0, -9.0)],
+            [2, 0],
+        ),
+        (
+            "a hand pressed",
+            ChangeKind::Touch,
+            (0.0, 430.0),
+            [first, other],
+            [2, 0],
+        ),
+        (
+            "another takes two",
+            ChangeKind::Take,
+            (-500.0, 500.0),
+            [first, other],
+            [1, 2],
+        ),
+        (
+            "a press before a take",
+            ChangeKind::Take,
+            (-500.0, 70.0),
+            [(-9.0, -9.0), both],
+            [2, 1],
+        ),
+    ];
+    for (name, kind, (grams, stood_g), reaches, expected) in table {
+        let mut beliefs = Beliefs::new(store());
+        let takes = [reached("a", 0.0, 10.0, 1)];
+        beliefs.absorb(&stamp(1), &change(10.0, &[(1, -1001.0)]), &takes);
+        let near = ["a", "b"].iter().zip(reaches).map(|(who, (from, until))| {
+            let milli = |log: f64| (log * 1e3) as i64;
+            Reached {
+                stood_milli: (*stood_g != 0.0).then(|| (milli(*from), milli(*until))),
+                ..reached(who, *until, 20.0, 1)
+            }
+        });
+        let near: Vec<Reached> = near.collect();
+        let explained = beliefs.absorb(&stamp(2), &stood(*kind, *grams, *stood_g), &near);
+        let mut has = [2, 0];
+        for part in explained
+            .last()
+            .into_iter()
+            .flat_map(|e| &e.1[0].choice.parts)
+        {
+            let units = part.items.iter().map(|i| i.quantity).sum::<u32>();
+            let index = usize::from(part.who.as_ref().is_some_and(|w| w.as_str() == "b"));
+            match kind.is_take(Milligrams::from_grams(*grams)) != part.against {
+                true => has[index] += units,
+                false => has[index] -= units,
+            }
+        }
+        assert_eq!(has, *expected, "{name}: {explained:?}");
+    }
 }

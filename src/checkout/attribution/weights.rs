@@ -95,6 +95,11 @@ impl Weights {
         }
     }
 
+    /// Standard deviation of a product's units around their mean, grams.
+    pub fn spread(&self, product: &Product) -> f64 {
+        unit_spread(product, product.weight.grams())
+    }
+
     fn errors(&self, product: &ProductId, plate: Option<PlateId>) -> (Share, Share) {
         let catalogue = self.products.get(product).copied();
         let gain = plate.and_then(|p| self.plates.get(&p).copied());

@@ -97,8 +97,11 @@ impl Lying {
 pub struct Part {
     /// `None`: nobody we know.
     pub who: Option<SessionId>,
-    /// Empty: something that is no product of ours.
+    /// Empty: something that is no product of ours, or nothing.
     pub items: Vec<Item>,
+    /// It went the other way than the first part: see [`Share`](crate::checkout::decision::Share).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub against: bool,
 }
 
 /// What a change was, in one world.

@@ -88,6 +88,9 @@ impl<'a> Follower<'a> {
             | Decision::Settled { .. }
             | Decision::PaymentRequested { .. }
             | Decision::PaymentDecided { .. }
+            | Decision::AdmittedUnsecured { .. }
+            | Decision::ProviderAway { .. }
+            | Decision::ProviderBack { .. }
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::Unwatched(_)
@@ -109,7 +112,7 @@ impl<'a> Follower<'a> {
         };
         let (what, t, shelf) = (kind(by.kind), self.time(by.at), by.shelf);
         let best = self.stands.hypotheses.first().map_or(String::new(), |h| {
-            let parts: Vec<Taken> = super::story::parts(self.played, h);
+            let parts: Vec<Taken> = super::story::parts(self.played, self.stands, h);
             format!(", {}, {}", parts_text(&parts), percent(h.probability_ppm))
         });
         format!("{t} the {what} on shelf {shelf} changed it to {verdict}{best}")

@@ -50,6 +50,9 @@ pub struct Taken {
     pub who: Option<String>,
     /// Empty: no product of ours.
     pub items: Vec<Named>,
+    /// `took` or `put back`, where others did the opposite in the same change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<&'static str>,
 }
 
 /// All that can be said about a change.
@@ -150,18 +153,21 @@ fn outline_of(played: &Played<'_>, change: &Change, attributed: &Attributed) -> 
         delta_mg: seen.delta(),
         verdict,
         reason,
-        parts: first.map_or_else(Vec::new, |h| parts(played, h)),
+        parts: first.map_or_else(Vec::new, |h| parts(played, attributed, h)),
         probability_ppm: first.map_or(0, |h| h.probability_ppm),
         revised: !std::ptr::eq(played.finally(change), &change.attributed),
     }
 }
 
 /// Everybody's share in an explanation.
-pub fn parts(played: &Played<'_>, hypothesis: &Hypothesis) -> Vec<Taken> {
-    (hypothesis.shares())
-        .map(|(session, items)| Taken {
-            who: session.map(|id| played.name_of(id)),
-            items: named(played, items),
+pub fn parts(played: &Played<'_>, change: &Attributed, hypothesis: &Hypothesis) -> Vec<Taken> {
+    let both_ways = hypothesis.also.iter().any(|share| share.against);
+    let way = |is_take| if is_take { "took" } else { "put back" };
+    (change.movements(hypothesis))
+        .map(|moved| Taken {
+            who: moved.session.map(|id| played.name_of(id)),
+            items: named(played, moved.items),
+            way: both_ways.then(|| way(moved.is_take)),
         })
         .collect()
 }
@@ -350,7 +356,8 @@ pub fn parts_text(parts: &[Taken]) -> String {
     let parts: Vec<String> = (parts.iter())
         .map(|part| {
             let who = part.who.as_deref().unwrap_or("nobody we know");
-            format!("{who}: {}", items_text(&part.items))
+            let way = part.way.map(|way| format!(" {way}")).unwrap_or_default();
+            format!("{who}{way}: {}", items_text(&part.items))
         })
         .collect();
     parts.join("; ")

@@ -1,10 +1,10 @@
-//! What the store leaves to people: changes that nobody watched, and corrections of receipts.
+//! What is lost, and what the store leaves to people: changes that nobody watched, and corrections of receipts.
 
 use super::{EventKind, Told, item_list};
 use crate::checkout::decision::{Attributed, AttributionVerdict, Decision};
 use crate::checkout::entry::Bar;
 use crate::console::view::Shopper;
-use crate::store::Definition;
+use crate::store::{Definition, NodeName};
 
 /// The end of a reason to let nobody in.
 pub(super) fn freed(bar: &Bar) -> String {
@@ -26,6 +26,18 @@ pub(super) fn tell_unwatched(attributed: &Attributed, definition: &Definition) -
     let items = attributed.hypotheses.first().map(|h| &h.items);
     let items = items.filter(|items| !items.is_empty());
     told.detail = items.map(|items| format!("It weighs as {}.", item_list(items, definition)));
+    Some(told)
+}
+
+/// What a node has lost.
+pub(super) fn tell_gap(node: &NodeName, lost: u64, reason: &str) -> Option<Told> {
+    let sentence = match lost {
+        0 => format!("What node {node} saw may be missing"),
+        1 => format!("1 observation of node {node} is missing"),
+        _ => format!("{lost} observations of node {node} are missing"),
+    };
+    let mut told = Told::urgent(EventKind::Node, sentence)?;
+    told.detail = (!reason.is_empty()).then(|| reason.to_owned());
     Some(told)
 }
 

@@ -20,24 +20,29 @@
 //! | `9 stuck left 2` | that node promises 2 s once more, when it is 9 |
 //! | `9 tick`, `9 end` | wall time went on; the recording is over |
 //! | `9 verdict ann cola*1`, `9 verdict nobody` | an operator decides the first open review |
-//! | `gateway slow`, `gateway answers`, `gateway declines capture` | how the gateway is from now on |
+//! | `gateway slow`, `gateway away`, `gateway answers`, `gateway declines capture`, `gateway lapses capture` | how the gateway is from now on |
+//! | `agreed phone` | whose phone it is has agreed to a second charge |
+//! | `refund ann 100` | somebody wants that much given back |
 //! | `again` | everything comes once more |
 //! | `crash` | the coordinator starts again from its journal |
+
+mod showing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use showing::name_of;
+
 use super::store;
 use crate::checkout::decision::{Decision, PaymentRequest};
-use crate::checkout::entry::Barred;
 use crate::checkout::entry_code::EntryCode;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
-use crate::checkout::session::{Role, Session, SessionId, SessionState};
+use crate::checkout::session::{Role, SessionId};
 use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::observation::{DeviceId, GateEvent, Item, Observation, OpenInterval, OutboxId, Stamped};
 use crate::store::{Definition, NodeName};
-use crate::units::Timestamp;
+use crate::units::{Money, Timestamp};
 
 mod faults;
 
@@ -62,7 +67,10 @@ pub enum Kept {
 enum Gateway {
     Answers,
     Slow,
+    /// It cannot be asked, and says so at once.
+    Away,
     Declines(String),
+    Lapses(String),
 }
 
 pub struct Bench {
@@ -76,7 +84,10 @@ pub struct Bench {
     pub gates_opened: usize,
     pub gate_released: bool,
     unanswered: VecDeque<(SessionId, IdempotencyKey, PaymentRequest)>,
+    /// Asked while the gateway was away.
+    in_vain: Vec<(SessionId, IdempotencyKey, PaymentRequest)>,
     gateway: Gateway,
+    agreed: BTreeSet<DeviceId>,
     sequences: BTreeMap<NodeName, u64>,
     /// How often each node was given a new outbox.
     renewed: BTreeMap<NodeName, u32>,
@@ -103,7 +114,9 @@ impl Bench {
             gates_opened: 0,
             gate_released: false,
             unanswered: VecDeque::new(),
+            in_vain: Vec::new(),
             gateway: Gateway::Answers,
+            agreed: BTreeSet::new(),
             sequences: BTreeMap::new(),
             renewed: BTreeMap::new(),
             told: Vec::new(),
@@ -164,13 +177,29 @@ impl Bench {
             let Some((session, key, request)) = self.unanswered.pop_front() else {
                 return;
             };
+            let id = match &request {
+                PaymentRequest::Authorise { .. } => format!("hold of {session}"),
+                PaymentRequest::Charge { .. } => format!("charge of {session}"),
+                PaymentRequest::Capture { authorisation, .. }
+                | PaymentRequest::Void { authorisation }
+                | PaymentRequest::Refund { authorisation, .. } => authorisation.clone(),
+            };
             let outcome = match &self.gateway {
+                Gateway::Away => {
+                    let why = "no route".to_owned();
+                    self.in_vain.push((session.clone(), key.clone(), request));
+                    self.handle(Input::PaymentUnanswered { session, key, why }, now);
+                    continue;
+                }
                 Gateway::Declines(what) if *what == request.name() => PaymentOutcome::Declined {
                     reason: "no funds".into(),
                 },
-                Gateway::Answers | Gateway::Declines(_) | Gateway::Slow => PaymentOutcome::Done {
-                    authorisation: format!("hold of {session}"),
+                Gateway::Lapses(what) if *what == request.name() => PaymentOutcome::Lapsed {
+                    reason: "too old".into(),
                 },
+                Gateway::Answers | Gateway::Declines(_) | Gateway::Lapses(_) | Gateway::Slow => {
+                    PaymentOutcome::Done { authorisation: id }
+                }
             };
             let answer = Input::Payment {
                 session,
@@ -196,6 +225,17 @@ impl Bench {
             let (core, out) = self.restored(Some((length, &kept)));
             assert_eq!((comparable(&core), asked(&out)), expected, "from {length}");
             (self.core, last) = (core, out);
+        }
+        self.in_vain.clear();
+        for device in self.agreed.clone() {
+            let second_charge = true;
+            self.handle(
+                Input::Payer {
+                    device,
+                    second_charge,
+                },
+                store::at(0.0),
+            );
         }
         self.perform(last, store::at(0.0));
     }
@@ -297,12 +337,46 @@ impl Bench {
     /// Steps without a time.
     fn control(&mut self, words: &[&str]) -> bool {
         match words {
-            ["gateway", "slow"] => self.gateway = Gateway::Slow,
-            ["gateway", "answers"] => {
-                self.gateway = Gateway::Answers;
+            ["gateway", how @ ..] => {
+                self.gateway = match how {
+                    ["slow"] => Gateway::Slow,
+                    ["away"] => Gateway::Away,
+                    ["answers"] => Gateway::Answers,
+                    ["declines", what] => Gateway::Declines((*what).to_owned()),
+                    ["lapses", what] => Gateway::Lapses((*what).to_owned()),
+                    other => panic!("no gateway: {other:?}"),
+                };
+                if self.gateway != Gateway::Away {
+                    self.unanswered.extend(self.in_vain.drain(..));
+                }
                 self.answer(store::at(0.0));
             }
-            ["gateway", "declines", what] => self.gateway = Gateway::Declines((*what).to_owned()),
+            ["agreed", device] => {
+                self.agreed.insert((*device).into());
+                let (device, second_charge) = ((*device).into(), true);
+                self.handle(
+                    Input::Payer {
+                        device,
+                        second_charge,
+                    },
+                    store::at(0.0),
+                );
+            }
+            ["refund", who, minor] => {
+                let sessions = &self.core.state().sessions;
+                let session = sessions.values().find(|s| name_of(s) == *who).unwrap();
+                let session = session.id.clone();
+                let amount = Money::new(minor.parse().unwrap(), self.definition.currency);
+                let by = "op".to_owned();
+                self.handle(
+                    Input::Refund {
+                        session,
+                        by,
+                        amount,
+                    },
+                    store::at(0.0),
+                );
+            }
             ["again"] => {
                 for (input, now) in self.told.clone() {
                     self.handle(input, now);
@@ -418,66 +492,6 @@ impl Bench {
         };
         self.tell(verdict, t);
     }
-
-    /// Everything that is so, a line each.
-    pub fn shown(&self) -> Vec<String> {
-        let state = self.core.state();
-        let mut lines: Vec<String> = state.sessions.values().map(show_session).collect();
-        for kept in &self.journal {
-            if let Kept::Decided(Decision::EntryRefused { reason, .. }) = kept {
-                let words: Vec<&str> = reason.split(' ').take(7).collect();
-                lines.push(format!("refused: {}", words.join(" ")));
-            }
-        }
-        for kept in &self.journal {
-            if let Kept::Decided(Decision::Gap {
-                node,
-                after,
-                before,
-                dropped,
-                ..
-            }) = kept
-            {
-                let lost = before - after - 1 + dropped;
-                lines.push(format!("{node} lost {lost}"));
-            }
-        }
-        for kept in &self.journal {
-            if let Kept::Decided(Decision::CorrectionProposed {
-                sessions, refund, ..
-            }) = kept
-            {
-                let refund = refund.map_or("no refund".to_owned(), |money| money.to_string());
-                let many = sessions.len();
-                lines.push(format!(
-                    "proposed: {many} of them, {}",
-                    refund.to_lowercase()
-                ));
-            }
-        }
-        if self.gate_released {
-            lines.push("the gate stands open".to_owned());
-        }
-        for kept in &self.journal {
-            if let Kept::Decided(Decision::VisitGivenUp { reason, .. }) = kept {
-                lines.push(format!("given up: {reason}"));
-            }
-        }
-        for Barred { reason, .. } in state.bars.values() {
-            lines.push(format!("barred: {reason}"));
-        }
-        for open in state.reviews.values() {
-            lines.push(format!("asked: {}", open.reason));
-        }
-        for node in state.silent.keys() {
-            lines.push(format!("{node} is silent"));
-        }
-        lines.push(format!("{} reviews", state.reviews.len()));
-        lines.push(format!("{} sessions", state.sessions.len()));
-        lines.push(format!("{} receipts", self.receipts.len()));
-        lines.push(format!("gate opened {} times", self.gates_opened));
-        lines
-    }
 }
 
 /// What is the same however a store was restored. A snapshot knows more than the decisions in two ways: up to when
@@ -488,37 +502,4 @@ fn comparable(core: &Coordinator) -> serde_json::Value {
     kept["waiting"].take();
     kept["visits"].take();
     kept
-}
-
-fn name_of(session: &Session) -> &str {
-    match (&session.track, &session.device) {
-        (Some(track), _) => track.as_str(),
-        (None, Some(device)) => device.as_str(),
-        (None, None) => "",
-    }
-}
-
-/// `ann inside: cola*1, 1 in review`, or, once it has its receipt, `ann closed: cola*1, 1.50 EUR captured`.
-fn show_session(session: &Session) -> String {
-    let mut parts: Vec<String> = (session.cart.lines())
-        .map(|(product, held)| format!("{product}*{}", held.quantity))
-        .collect();
-    if !session.cart.reviews.is_empty() {
-        parts.push(format!("{} in review", session.cart.reviews.len()));
-    }
-    if let Some(receipt) = &session.receipt {
-        parts.clear();
-        parts.extend((receipt.lines.iter()).map(|l| format!("{}*{}", l.product, l.quantity)));
-        parts.push(format!("{} {:?}", receipt.total, receipt.paid).to_lowercase());
-    }
-    let state = match session.state {
-        SessionState::Inside => "inside",
-        SessionState::Leaving => "leaving",
-        SessionState::Draft => "draft",
-        SessionState::Settled => "settled",
-        SessionState::Closed => "closed",
-    };
-    format!("{} {state}: {}", name_of(session), parts.join(", "))
-        .trim_end()
-        .to_owned()
 }

@@ -197,6 +197,9 @@ fn later(input: Input, by_us: i64) -> Input {
         | Input::DeviceEnrolled { .. }
         | Input::DeviceRevoked { .. }
         | Input::Payment { .. }
+        | Input::PaymentUnanswered { .. }
+        | Input::Payer { .. }
+        | Input::Refund { .. }
         | Input::Verdict { .. }
         | Input::Tick
         | Input::EndOfRecording) => other,

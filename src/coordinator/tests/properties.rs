@@ -247,6 +247,7 @@ fn assert_paid_once(bench: &Bench) {
                 let first = closing.entry(session).or_insert(key);
                 assert_eq!(first, &key, "{session} is closed twice");
             }
+            PaymentRequest::Charge { .. } => panic!("nobody has agreed to a second charge"),
             PaymentRequest::Refund { .. } => panic!("nobody asked for a refund"),
         }
     }

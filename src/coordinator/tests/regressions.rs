@@ -123,7 +123,7 @@ fn what_was_taken_without_any_hold_is_owed() {
          1 see bob aisle
          1.5 take 1.1.1 500
          30 mark
-         = ann closed: cola*1, 1.50 eur owed
+         = ann closed: cola*1, 1.50 eur owed, 1.50 eur left
          = bob closed: 0.00 eur voided",
     );
     assert!(wrong.is_empty(), "{wrong:?}");

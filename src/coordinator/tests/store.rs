@@ -198,6 +198,7 @@ pub fn change(plate: PlateId, peak: f64, grams: f64) -> Observation {
         start: at(peak - 0.2),
         peak: at(peak),
         peak_error_us: 0,
+        stood: None,
         end: at(peak + 0.6),
         kind,
         plates,

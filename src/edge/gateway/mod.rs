@@ -1,7 +1,10 @@
-//! Payment gateways. The only one so far is the [`Sandbox`].
+//! Payment gateways: the [`Sandbox`], which moves no money, and [`stripe`].
 
+mod payers;
 mod sandbox;
+pub mod stripe;
 #[cfg(test)]
 mod tests;
 
+pub use payers::{Payer, Payers, PayersError};
 pub use sandbox::{Entry, EntryState, Sandbox, SandboxFaults};

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::checkout::decision::PaymentRequest;
+use crate::checkout::payment::report;
 use crate::checkout::payment::{
-    GatewayUnavailable, IdempotencyKey, PaymentGateway, PaymentOutcome,
+    GatewayUnavailable, IdempotencyKey, PaymentGateway, PaymentOutcome, RetryAfter,
 };
 use crate::edge::sqlite::{DatabaseError, Format, Readers};
-use crate::units::{Currency, Money};
+use crate::units::{Currency, Money, Timestamp};
 
 /// Version 1 of the sandbox's file; `Stpy`.
 const FORMAT: Format = Format {
@@ -55,6 +56,7 @@ const SELECT_LEDGER: &str =
     "SELECT id, currency, held, captured, refunded, voided FROM authorisation ORDER BY number";
 const CAPTURE: &str = "UPDATE authorisation SET captured = ?2 WHERE id = ?1";
 const VOID: &str = "UPDATE authorisation SET voided = 1 WHERE id = ?1";
+const LAPSE: &str = "UPDATE authorisation SET voided = 1 WHERE id = ?1 AND captured IS NULL";
 const REFUND: &str = "UPDATE authorisation SET refunded = refunded + ?2 WHERE id = ?1";
 
 /// The sandbox. A clone is a handle to the same one: the store asks through one while an auditor reads the ledger
@@ -82,6 +84,8 @@ pub struct SandboxFaults {
     pub unavailable_next: u32,
     /// So many of the next answers are lost, after it was done.
     pub lose_answer_next: u32,
+    /// So many of the next captures and voids find that their hold has lapsed.
+    pub lapse_next: u32,
 }
 
 /// One authorisation in the ledger.
@@ -133,6 +137,28 @@ impl Sandbox {
         self.lock().faults = faults;
     }
 
+    /// The ledger as a day-end report reads it. The sandbox keeps no times: everything is of no day.
+    pub fn list(&self) -> Result<Vec<report::Entry>, DatabaseError> {
+        let entry = |entry: Entry| {
+            let id = &entry.authorisation;
+            let key = (id.strip_prefix("auth-")).or_else(|| id.strip_prefix("charge-"));
+            report::Entry {
+                key: key.map(IdempotencyKey::from),
+                at: Timestamp::MIN,
+                amount: entry.held,
+                captured_minor: entry.captured.minor,
+                refunded_minor: entry.refunded.minor,
+                stands: match entry.state {
+                    EntryState::Held => report::Stands::Held,
+                    EntryState::Captured => report::Stands::Captured,
+                    EntryState::Voided => report::Stands::Released,
+                },
+                id: Some(entry.authorisation),
+            }
+        };
+        Ok(self.ledger()?.into_iter().map(entry).collect())
+    }
+
     /// The faults that are left.
     pub fn faults(&self) -> SandboxFaults {
         self.lock().faults.clone()
@@ -164,6 +190,7 @@ impl PaymentGateway for Sandbox {
         let unavailable = |why: String| GatewayUnavailable {
             key: key.clone(),
             why,
+            retry: RetryAfter::Moments,
         };
         if count_down(&mut inner.faults.unavailable_next) {
             return Err(unavailable("the sandbox was told to be unavailable".into()));
@@ -206,6 +233,7 @@ impl Inner {
             };
         }
         let mut faults = self.faults.clone();
+        faults.let_lapse(&transaction, request)?;
         let outcome = match faults.decline(request) {
             Some(reason) => declined(reason),
             None => act(&transaction, key, request)?,
@@ -229,11 +257,37 @@ impl SandboxFaults {
         }
         let limit = self.decline_above?;
         let amount = match request {
-            PaymentRequest::Authorise { amount } | PaymentRequest::Capture { amount, .. } => amount,
+            PaymentRequest::Authorise { amount, .. }
+            | PaymentRequest::Capture { amount, .. }
+            | PaymentRequest::Charge { amount, .. } => amount,
             PaymentRequest::Void { .. } | PaymentRequest::Refund { .. } => return None,
         };
         (amount.currency == limit.currency && amount.minor > limit.minor)
             .then(|| format!("{amount} is above the limit of {limit}"))
+    }
+
+    /// Releases the hold that a new request is about, on demand: what a provider does with one that is too old.
+    fn let_lapse(
+        &mut self,
+        transaction: &Transaction<'_>,
+        request: &PaymentRequest,
+    ) -> rusqlite::Result<()> {
+        match request {
+            PaymentRequest::Capture { authorisation, .. }
+            | PaymentRequest::Void { authorisation }
+                if count_down(&mut self.lapse_next) =>
+            {
+                transaction
+                    .prepare_cached(LAPSE)?
+                    .execute([authorisation])?;
+            }
+            PaymentRequest::Authorise { .. }
+            | PaymentRequest::Capture { .. }
+            | PaymentRequest::Void { .. }
+            | PaymentRequest::Charge { .. }
+            | PaymentRequest::Refund { .. } => {}
+        }
+        Ok(())
     }
 }
 
@@ -254,6 +308,15 @@ impl Entry {
                 (None | Some(_), true) => EntryState::Voided,
             },
         })
+    }
+
+    /// The hold can be captured or released; or how that is refused.
+    fn still_held(&self) -> Result<(), PaymentOutcome> {
+        let refusal = match self.state {
+            EntryState::Voided => |reason| PaymentOutcome::Lapsed { reason },
+            EntryState::Held | EntryState::Captured => declined,
+        };
+        self.must_be(EntryState::Held).map_err(refusal)
     }
 
     /// Why what needs the entry in that state can't be done, if it can't.
@@ -283,48 +346,66 @@ fn act(
     request: &PaymentRequest,
 ) -> rusqlite::Result<PaymentOutcome> {
     match request {
-        PaymentRequest::Authorise { amount } => {
+        PaymentRequest::Authorise { amount, .. } => {
             if let Err(reason) = more_than_nothing(*amount) {
                 return Ok(declined(reason));
             }
             // Named after its key, so that a replay gives the same names.
             let id = format!("auth-{key}");
+            hold(transaction, &id, *amount)?;
+            Ok(PaymentOutcome::Done { authorisation: id })
+        }
+        PaymentRequest::Charge { amount, .. } => {
+            if let Err(reason) = more_than_nothing(*amount) {
+                return Ok(declined(reason));
+            }
+            // Held and captured at once.
+            let id = format!("charge-{key}");
+            hold(transaction, &id, *amount)?;
             transaction
-                .prepare_cached(INSERT_AUTHORISATION)?
-                .execute(params![id, amount.currency.as_str(), amount.minor])?;
+                .prepare_cached(CAPTURE)?
+                .execute(params![id, amount.minor])?;
             Ok(PaymentOutcome::Done { authorisation: id })
         }
         PaymentRequest::Capture {
             authorisation,
             amount,
         } => on_entry(transaction, authorisation, |entry| {
-            entry.must_be(EntryState::Held)?;
-            within(*amount, entry.held, "held")?;
+            entry.still_held()?;
+            within(*amount, entry.held, "held").map_err(declined)?;
             Ok((CAPTURE, Some(amount.minor)))
         }),
         PaymentRequest::Void { authorisation } => on_entry(transaction, authorisation, |entry| {
-            entry.must_be(EntryState::Held)?;
+            entry.still_held()?;
             Ok((VOID, None))
         }),
         PaymentRequest::Refund {
             authorisation,
             amount,
+            by: _,
         } => on_entry(transaction, authorisation, |entry| {
-            entry.must_be(EntryState::Captured)?;
+            entry.must_be(EntryState::Captured).map_err(declined)?;
             // Both are at least 0 and the first is the larger, as the table's checks say.
             let left = entry.captured.minor - entry.refunded.minor;
             let left = Money::new(left, entry.held.currency);
-            within(*amount, left, "captured and not yet refunded")?;
+            within(*amount, left, "captured and not yet refunded").map_err(declined)?;
             Ok((REFUND, Some(amount.minor)))
         }),
     }
 }
 
-/// Changes one authorisation by the statement and amount that `change` answers, or declines for the reason that it gives.
+fn hold(transaction: &Transaction<'_>, id: &str, amount: Money) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(INSERT_AUTHORISATION)?
+        .execute(params![id, amount.currency.as_str(), amount.minor])?;
+    Ok(())
+}
+
+/// Changes one authorisation by the statement and amount that `change` answers, or refuses as it says.
 fn on_entry(
     transaction: &Transaction<'_>,
     id: &str,
-    change: impl FnOnce(&Entry) -> Result<(&'static str, Option<i64>), String>,
+    change: impl FnOnce(&Entry) -> Result<(&'static str, Option<i64>), PaymentOutcome>,
 ) -> rusqlite::Result<PaymentOutcome> {
     let entry = transaction
         .prepare_cached(SELECT_AUTHORISATION)?
@@ -344,7 +425,7 @@ fn on_entry(
                 authorisation: id.to_owned(),
             })
         }
-        Err(reason) => Ok(declined(reason)),
+        Err(refusal) => Ok(refusal),
     }
 }
 

@@ -18,7 +18,14 @@ fn ask(sandbox: &mut Sandbox, line: &str) -> String {
         Money::new(minor.parse().unwrap(), currency.parse().unwrap())
     };
     let request = match words[1] {
-        "authorise" => PaymentRequest::Authorise { amount: amount() },
+        "authorise" => PaymentRequest::Authorise {
+            amount: amount(),
+            payer: None,
+        },
+        "charge" => PaymentRequest::Charge {
+            amount: amount(),
+            payer: None,
+        },
         "capture" => PaymentRequest::Capture {
             authorisation,
             amount: amount(),
@@ -27,12 +34,14 @@ fn ask(sandbox: &mut Sandbox, line: &str) -> String {
         "refund" => PaymentRequest::Refund {
             authorisation,
             amount: amount(),
+            by: None,
         },
         other => panic!("{other}"),
     };
     match sandbox.ask(&IdempotencyKey::from(words[0]), &request) {
         Ok(PaymentOutcome::Done { authorisation }) => authorisation,
         Ok(PaymentOutcome::Declined { reason }) => format!("! {reason}"),
+        Ok(PaymentOutcome::Lapsed { reason }) => format!("~ {reason}"),
         Err(error) => format!("? {error}"),
     }
 }
@@ -92,10 +101,13 @@ fn it_is_exact_about_money() {
         ("n authorise 700 EUR", "auth-n"),
         ("o void n", "auth-n"),
         ("o void n", "auth-n"),
-        ("p void n", "! auth-n is voided"),
-        ("q capture n 1 EUR", "! auth-n is voided"),
+        ("p void n", "~ auth-n is voided"),
+        ("q capture n 1 EUR", "~ auth-n is voided"),
         ("r refund n 1 EUR", "! auth-n is voided"),
         ("s authorise 9223372036854775807 JPY", "auth-s"),
+        ("t charge 300 EUR", "charge-t"),
+        ("t charge 300 EUR", "charge-t"),
+        ("u charge 0 EUR", "! 0.00 EUR is no amount"),
     ] {
         assert_eq!(ask(&mut sandbox, line), answer, "{line}");
     }
@@ -105,6 +117,7 @@ fn it_is_exact_about_money() {
             "auth-a Captured 5000 1250 1250",
             "auth-n Voided 700 0 0",
             "auth-s Held 9223372036854775807 0 0",
+            "charge-t Captured 300 300 0",
         ]
     );
 }
@@ -159,6 +172,26 @@ fn it_fails_on_demand_and_still_does_each_thing_once() {
         "! 10.01 EUR is above the limit of 10.00 EUR",
         "a decline is as lasting as any answer"
     );
+}
+
+#[test]
+fn a_hold_lapses_on_demand() {
+    let mut sandbox = Sandbox::in_memory().unwrap();
+    sandbox.set_faults(SandboxFaults {
+        lapse_next: 2,
+        ..SandboxFaults::default()
+    });
+    for (line, answer) in [
+        ("a authorise 5000 EUR", "auth-a"),
+        ("b capture a 1250 EUR", "~ auth-a is voided"),
+        ("b capture a 1250 EUR", "~ auth-a is voided"),
+        ("c authorise 5000 EUR", "auth-c"),
+        ("d void c", "~ auth-c is voided"),
+        ("e authorise 5000 EUR", "auth-e"),
+        ("f capture e 1250 EUR", "auth-e"),
+    ] {
+        assert_eq!(ask(&mut sandbox, line), answer, "{line}");
+    }
 }
 
 #[test]

@@ -110,6 +110,9 @@ pub(super) fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::Settled { .. }
         | Decision::PaymentRequested { .. }
         | Decision::PaymentDecided { .. }
+        | Decision::AdmittedUnsecured { .. }
+        | Decision::ProviderAway { .. }
+        | Decision::ProviderBack { .. }
         | Decision::ReceiptIssued { .. }
         | Decision::NodeSilent { .. }
         | Decision::NodeBack { .. }

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::store::{
-    Catalogue, Definition, Facing, Gate, Layout, Limits, Node, NodeName, Planogram, Plate, PlateId,
-    Policy, Product, ProductId, Shelf, ShelfId, SoldBy,
+    Catalogue, Definition, Facing, Gate, Layout, Limits, Node, NodeName, Offline, Planogram, Plate,
+    PlateId, Policy, Product, ProductId, Shelf, ShelfId, SoldBy,
 };
 use crate::units::{Currency, Milligrams, Money, Point};
 
@@ -37,6 +37,8 @@ pub struct PolicyFile {
     pub node_silent_s: f64,
     pub track_lost_s: f64,
     pub reach_m: f64,
+    #[serde(default, skip_serializing_if = "Offline::is_closed")]
+    pub offline: Offline,
     #[serde(default)]
     pub limits: Limits,
 }
@@ -187,7 +189,7 @@ macro_rules! mirror {
     };
 }
 
-mirror!(Policy <=> PolicyFile { hold, confidence_min, review_deadline_s, node_silent_s, track_lost_s, reach_m, limits });
+mirror!(Policy <=> PolicyFile { hold, confidence_min, review_deadline_s, node_silent_s, track_lost_s, reach_m, offline, limits });
 mirror!(Node <=> NodeFile { name, shelves, tracks_bodies, watches_gate });
 mirror!(Plate <=> PlateFile { id, front, width_m });
 

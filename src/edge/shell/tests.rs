@@ -1,5 +1,7 @@
 //! A scripted core, a journal that fails on demand and a gateway write one log of what happened in which order.
 
+mod threads;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -7,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::checkout::Decision;
 use crate::checkout::decision::PaymentRequest;
-use crate::checkout::payment::{GatewayUnavailable, IdempotencyKey, PaymentOutcome};
+use crate::checkout::payment::{
+    GatewayUnavailable, IdempotencyKey, PaymentGateway, PaymentOutcome,
+};
 use crate::edge::gateway::{Sandbox, SandboxFaults};
 use crate::observation::{GateEvent, GateObservation, NodeClock, Observation, Stamped};
 use crate::units::Money;
@@ -26,11 +30,14 @@ impl Core for Script {
             Input::Observation(stamped) => format!("observation {}", stamped.stamp.sequence),
             Input::Undecodable { stamp, .. } => format!("undecodable {}", stamp.sequence),
             Input::Payment { key, outcome, .. } => format!("{} {key}", outcome.name()),
+            Input::PaymentUnanswered { key, .. } => format!("no answer {key}"),
             Input::DeviceEnrolled { device, .. } => format!("enrolled {device}"),
             Input::DeviceRevoked { device } => format!("revoked {device}"),
             Input::Tick => "tick".to_owned(),
             Input::Watermark(_)
             | Input::Status(_)
+            | Input::Payer { .. }
+            | Input::Refund { .. }
             | Input::Verdict { .. }
             | Input::Bar { .. }
             | Input::Unbar { .. }
@@ -229,6 +236,7 @@ fn pay(key: &str) -> Output {
         key: key.into(),
         request: PaymentRequest::Authorise {
             amount: Money::new(5000, "EUR".parse().unwrap()),
+            payer: None,
         },
     })
 }
@@ -325,7 +333,9 @@ fn a_failure_after_an_answer_stops_before_the_next_question() {
 fn an_unanswered_question_is_asked_again_under_its_key_when_it_is_due() {
     let answers = [
         vec![decide(), pay("k1"), open("s")],
+        vec![],
         vec![pay("k1")],
+        vec![],
         vec![decide(), open("t")],
     ];
     let mut bench = Bench::new(9, answers);

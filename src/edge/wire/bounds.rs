@@ -149,6 +149,13 @@ fn shelf_observation(shelf: &ShelfObservation) -> Checked {
     span(shelf.start, shelf.end)?;
     time("peak", shelf.peak)?;
     within("peak_error_us", shelf.peak_error_us, 0, SEQUENCE_MAX)?;
+    if let Some(stood) = &shelf.stood {
+        span(stood.from, stood.until)?;
+        if stood.from < shelf.start || stood.until > shelf.end {
+            return broken("stood", "is not within the change");
+        }
+        plates(&stood.plates)?;
+    }
     plates(&shelf.plates)?;
     count("likelihoods", shelf.likelihoods.len(), LIKELIHOODS_MAX)?;
     for likelihood in &shelf.likelihoods {

@@ -14,7 +14,7 @@ use super::{Fault, Kind, Message, PAYLOAD_BYTES_MAX, Topic, bounds};
 use crate::observation::{
     BodySegment, ChangeKind, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood,
     NodeClock, NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp,
-    Stamped, TrackId, Watermark,
+    Stamped, Stood, TrackId, Watermark,
 };
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Point, Timestamp};
@@ -151,6 +151,8 @@ struct Shelf {
     end: Timestamp,
     kind: ChangeKind,
     plates: Vec<PlateChange>,
+    #[serde(default)]
+    stood: Option<Stood>,
     likelihoods: Vec<ItemLikelihood>,
     #[serde(default)]
     evidence: Vec<String>,
@@ -170,6 +172,7 @@ impl Mirror for Shelf {
             end: self.end,
             kind: self.kind,
             plates: self.plates,
+            stood: self.stood,
             likelihoods: self.likelihoods,
             evidence: self.evidence,
         })

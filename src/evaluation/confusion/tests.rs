@@ -71,6 +71,7 @@ fn receipts(decided: &[Fact]) -> Vec<Receipt> {
             total: none,
             tax: none,
             paid: Paid::Captured,
+            owed: None,
         })
         .collect()
 }
@@ -94,6 +95,7 @@ fn change((t, shelf, who, product, units): &Fact, outcome: Outcome) -> Change {
                 product: (*product).into(),
                 quantity: units.unsigned_abs(),
             }],
+            is_take: *units > 0,
         }],
         asked: false,
     }

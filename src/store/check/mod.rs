@@ -8,7 +8,7 @@ mod products;
 
 use std::ops::RangeInclusive;
 
-use super::definition::{Definition, Limits, Policy};
+use super::definition::{Definition, Limits, Offline, Policy};
 use super::normal_form;
 use super::raw::{At, RawDefinition, RawPolicy, RawStore};
 use super::remark::Remarks;
@@ -118,6 +118,7 @@ fn check_policy(
     let closing_s = given("closing_s", &raw.closing_s, 0.0..=86_400.0);
     let clock_error_max_s = given("clock_error_max_s", &raw.clock_error_max_s, 0.001..=60.0);
     let reach_m = given("reach_m", &raw.reach_m, 0.1..=10.0);
+    let offline = check_offline(raw, currency, remarks);
 
     let currency = currency?;
     let default = Policy::default_in(currency);
@@ -128,6 +129,7 @@ fn check_policy(
         node_silent_s: node_silent_s.unwrap_or(default.node_silent_s),
         track_lost_s: track_lost_s.unwrap_or(default.track_lost_s),
         reach_m: reach_m.unwrap_or(default.reach_m),
+        offline: offline?,
         limits: Limits {
             visit_lost_s: visit_lost_s.unwrap_or(default.limits.visit_lost_s),
             admission_s: admission_s.unwrap_or(default.limits.admission_s),
@@ -135,6 +137,76 @@ fn check_policy(
             clock_error_max_s: clock_error_max_s.unwrap_or(default.limits.clock_error_max_s),
         },
     })
+}
+
+/// Who may enter while the payment provider is away. A cap that would not be looked at is a mistake, and so is entry
+/// without any.
+fn check_offline(
+    raw: &RawPolicy,
+    currency: Option<Currency>,
+    remarks: &mut Remarks<'_>,
+) -> Option<Offline> {
+    const SHOPPERS_MAX: i64 = 1_000;
+    let shoppers_max = (raw.offline_shoppers_max.as_ref())
+        .and_then(|max| whole("offline_shoppers_max", max, 1..=SHOPPERS_MAX, remarks))
+        .and_then(|max| u32::try_from(max).ok());
+    let amount_max = (raw.offline_amount_max_minor.as_ref())
+        .and_then(|max| {
+            whole(
+                "offline_amount_max_minor",
+                max,
+                1..=MONEY_MINOR_MAX,
+                remarks,
+            )
+        })
+        .zip(currency)
+        .map(|(minor, currency)| Money::new(minor, currency));
+    let caps = [
+        ("offline_shoppers_max", raw.offline_shoppers_max.as_ref()),
+        (
+            "offline_amount_max_minor",
+            raw.offline_amount_max_minor.as_ref(),
+        ),
+    ];
+    match raw
+        .offline
+        .as_ref()
+        .map(|offline| (offline, offline.get().as_str()))
+    {
+        None | Some((_, "closed")) => {
+            for (field, cap) in caps {
+                if let Some(cap) = cap {
+                    remarks.mistake(
+                        cap.span(),
+                        format!("`{field}` caps nothing: without a hold nobody enters"),
+                        format!("write offline = \"capped\" as well, or remove `{field}`"),
+                    );
+                }
+            }
+            Some(Offline::Closed)
+        }
+        Some((offline, "capped")) => {
+            if caps.iter().all(|(_, cap)| cap.is_none()) {
+                remarks.mistake(
+                    offline.span(),
+                    "`offline` is capped, and no cap is set",
+                    "add offline_shoppers_max, offline_amount_max_minor, or both",
+                );
+            }
+            Some(Offline::Capped {
+                shoppers_max,
+                amount_max,
+            })
+        }
+        Some((offline, other)) => {
+            remarks.mistake(
+                offline.span(),
+                format!("`offline` is `{}`", short(other)),
+                "write \"closed\" or \"capped\"",
+            );
+            None
+        }
+    }
 }
 
 /// A price or a hold above this is a slip of the keyboard, and its sums still fit an `i64`.

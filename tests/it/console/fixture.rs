@@ -141,6 +141,8 @@ pub fn session(
         uncharged: Vec::new(),
         written_off: false,
         payment: PaymentState::None,
+        second_charge: false,
+        unsecured: false,
         receipt: None,
     }
 }
@@ -255,6 +257,7 @@ pub fn receipt(definition: &Definition, id: &str, held: &[(&str, u32)], paid: Pa
         tax: sum(|line| line.tax.minor),
         lines,
         paid,
+        owed: None,
     }
 }
 
@@ -273,6 +276,7 @@ pub fn decisions(definition: &Definition) -> Vec<Decision> {
         role: Role::Shopper,
         device: None,
         track: None,
+        second_charge: false,
     };
     let accepted = AttributionVerdict::Accepted;
     vec![
@@ -324,6 +328,7 @@ pub fn decisions(definition: &Definition) -> Vec<Decision> {
             key: "k".into(),
             request: PaymentRequest::Authorise {
                 amount: Money::new(5_000, definition.currency),
+                payer: None,
             },
         },
         Decision::PaymentDecided {

@@ -78,6 +78,7 @@ fn decisions_are_told_in_sentences() {
         request: PaymentRequest::Refund {
             authorisation: "a".to_owned(),
             amount: Money::new(99, fixture::euros()),
+            by: None,
         },
     };
     let declined = Decision::PaymentDecided {

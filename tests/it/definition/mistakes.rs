@@ -92,6 +92,25 @@ const CASES: &[(&str, &[(&str, &str)])] = &[
     ("empty name", &[("name = \"Test Store\"", "name = \" \"")]),
     ("currency", &[("\"EUR\"", "\"Euro\"")]),
     (
+        "a way to be offline that there is not",
+        &[("confidence_min = 0.8", "offline = \"open\"")],
+    ),
+    (
+        "offline without a cap",
+        &[("confidence_min = 0.8", "offline = \"capped\"")],
+    ),
+    (
+        "offline with a cap of nobody and one in fractions",
+        &[(
+            "confidence_min = 0.8",
+            "offline = \"capped\"\noffline_shoppers_max = 0\noffline_amount_max_minor = 10.5",
+        )],
+    ),
+    (
+        "a cap for a store that closes",
+        &[("confidence_min = 0.8", "offline_shoppers_max = 3")],
+    ),
+    (
         "confidence above 1",
         &[("confidence_min = 0.8", "confidence_min = 80")],
     ),

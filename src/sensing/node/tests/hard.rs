@@ -288,6 +288,86 @@ fn a_converter_that_sticks_invents_nothing_and_hides_nothing() {
         let kind = if seconds > 3.0 { Unsure } else { Take };
         assert_eq!(found[0].kind, kind, "{seconds} s: {found:?}");
         assert!((found[0].delta().grams() + 300.0).abs() < 3.0, "{found:?}");
+        assert!(covers(&found[0], 14.0), "{seconds} s: {found:?}");
+    }
+}
+
+#[test]
+fn little_that_went_while_a_plate_was_silent_is_noticed() {
+    for grams in [10.0, 14.0, 20.0] {
+        for seed in 1..=4 {
+            let fault = Effect::Mute {
+                from: 13.5,
+                seconds: 5.0,
+            };
+            let effects = both(pick(5, 14.0, grams), &[(5, fault)]);
+            let found = changes(sense(&long(seed).with(&effects).batches(12)));
+            assert_eq!(found.len(), 1, "{grams} g, seed {seed}: {found:?}");
+            assert!((found[0].delta().grams() + grams).abs() < 3.0, "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plate_that_sticks_on_its_way_has_not_come_to_rest() {
+    let stick = Effect::Stick {
+        from: 14.06,
+        seconds: 3.0,
+    };
+    let effects = both(vec![step(5, 14.1, 0.3, -300.0)], &[(5, stick)]);
+    for seed in 1..=4 {
+        let found = changes(sense(&long(seed).with(&effects).batches(12)));
+        assert_eq!(found.len(), 1, "seed {seed}: {found:?}");
+        assert!((found[0].delta().grams() + 300.0).abs() < 3.0, "{found:?}");
+    }
+}
+
+/// Whether a change says that it may have been then.
+fn covers(change: &ShelfObservation, at: f64) -> bool {
+    let error_s = change.peak_error_us as f64 * 1e-6;
+    (seconds(change.peak) - at).abs() <= error_s + 0.1
+}
+
+#[test]
+fn a_plate_that_says_nothing_hides_nothing() {
+    let across = [step(5, 14.0, 0.15, -180.0), step(6, 14.0, 0.15, -120.0)];
+    for seconds in [2.4, 6.0, 9.0] {
+        let mute = (
+            5,
+            Effect::Mute {
+                from: 13.5,
+                seconds,
+            },
+        );
+        let stick = (
+            5,
+            Effect::Stick {
+                from: 13.5,
+                seconds,
+            },
+        );
+        for fault in [mute, stick] {
+            let what = format!("{fault:?}");
+            let found = changes(sense(
+                &long(1)
+                    .with(&both(pick(5, 14.0, 300.0), &[fault]))
+                    .batches(12),
+            ));
+            assert_eq!(found.len(), 1, "{what}: {found:?}");
+            assert!((found[0].delta().grams() + 300.0).abs() < 3.0, "{what}");
+            assert!(covers(&found[0], 14.0), "{what}: {found:?}");
+
+            // The plate beside it says when.
+            let found = changes(sense(
+                &long(1).with(&both(across.to_vec(), &[fault])).batches(12),
+            ));
+            assert_eq!(found.len(), 1, "{what}: {found:?}");
+            assert_eq!(found[0].plates.len(), 2, "{what}: {found:?}");
+            assert!((found[0].delta().grams() + 300.0).abs() < 3.0, "{what}");
+            assert_eq!(found[0].kind, Take, "{what}: {found:?}");
+            assert!((found[0].peak_error_us as f64) < 0.2e6, "{what}: {found:?}");
+            assert!(covers(&found[0], 14.0), "{what}: {found:?}");
+        }
     }
 }
 
