@@ -26,6 +26,7 @@ use crate::store::{Definition, NodeName, ShelfId};
 use crate::units::{Money, Timestamp};
 
 mod bars;
+mod corrections;
 mod deciding;
 mod floor;
 mod gaps;
@@ -41,8 +42,9 @@ mod stuck;
 #[cfg(test)]
 mod tests;
 
+pub use gaps::OpenReview;
 pub use keeping::Snapshot;
-pub use state::{OpenReview, State};
+pub use state::State;
 
 /// Units of one product in a verdict, at most: more is a slip of the keyboard.
 const VERDICT_QUANTITY_MAX: u32 = 1_000;

@@ -34,7 +34,9 @@
 //!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.
 //! - [`coordinator`]: `handle(input, now) -> outputs`. Its `intake` takes each stamp once and waits for watermarks,
 //!   `deciding` works in event time, `gate` admits and sees people out, `settlement` goes from the exit to the final
-//!   cart, `paying` from the hold to the receipt, `state` is the fold, `keeping` makes a snapshot of it all, and `restoring` takes up after a restart.
+//!   cart, `paying` from the hold to the receipt, `gaps` decides what is lost, `bars` who is let in, `stuck` ends visits
+//!   that nobody closes, `corrections` heeds late evidence, `state` is the fold, `keeping` makes a snapshot of it all,
+//!   and `restoring` takes up after a restart.
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
 //! - [`evaluation`]: receipts and decisions against the truth: score, intervals, what went wrong, what doubt costs.
 //!
@@ -43,7 +45,8 @@
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
 //!   (the embedded one), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
 //!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
-//!   its own), [`edge::live`] (store and nodes at work), [`edge::playback`] (a recording through
+//!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
+//!   changed on shelves while a node was off), [`edge::playback`] (a recording through
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders).
 //! - [`console`]: the page, rendered on the server, live by server-sent events.
 //! - [`command`]: the subcommands; only they wire edge, console and domain together.

@@ -147,6 +147,21 @@ pub enum Decision {
     /// What changed on a shelf while its node was off, in grams: it waits for a person, and nobody is charged by
     /// itself.
     Unwatched(Attributed),
+    /// A change came to light when whoever can have made it had settled: a person may refund, or look into it. Nothing
+    /// follows by itself.
+    CorrectionProposed {
+        change: Stamp,
+        at: Timestamp,
+        shelf: ShelfId,
+        delta_mg: Milligrams,
+        /// What it weighs as.
+        items: Vec<Item>,
+        /// Who was inside; of goods that came back, who has paid for such.
+        sessions: Vec<SessionId>,
+        /// What to give back, where it can be only one shopper's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refund: Option<Money>,
+    },
     /// Nobody is let in from now on, whatever code they show.
     EntryBarred {
         bar: Bar,
@@ -181,6 +196,7 @@ impl Decision {
             | Decision::ProviderAway { at, .. }
             | Decision::ProviderBack { at }
             | Decision::NodeBack { at, .. }
+            | Decision::CorrectionProposed { at, .. }
             | Decision::EntryBarred { at, .. }
             | Decision::EntryFreed { at, .. } => Some(*at),
             Decision::Attributed(attributed)
@@ -194,7 +210,7 @@ impl Decision {
     }
 
     /// Every [`Decision::name`].
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 27] = [
         "session_opened",
         "entry_refused",
         "admitted_unsecured",
@@ -217,6 +233,7 @@ impl Decision {
         "node_back",
         "gap",
         "unwatched",
+        "correction_proposed",
         "entry_barred",
         "entry_freed",
         "quarantined",
@@ -248,6 +265,7 @@ impl Decision {
             Decision::NodeBack { .. } => "node_back",
             Decision::Gap { .. } => "gap",
             Decision::Unwatched(_) => "unwatched",
+            Decision::CorrectionProposed { .. } => "correction_proposed",
             Decision::EntryBarred { .. } => "entry_barred",
             Decision::EntryFreed { .. } => "entry_freed",
             Decision::Quarantined { .. } => "quarantined",
@@ -270,6 +288,7 @@ impl Decision {
             | Decision::PaymentRequested { session, .. }
             | Decision::PaymentDecided { session, .. } => session == whom,
             Decision::ReviewClosed { session, .. } => session.as_ref() == Some(whom),
+            Decision::CorrectionProposed { sessions, .. } => sessions.contains(whom),
             Decision::Attributed(attributed)
             | Decision::Revised(attributed)
             | Decision::Unwatched(attributed) => {

@@ -217,6 +217,9 @@ fn snapshot(
     view.counters.sold_today = Money::new(told.sold.1, definition.currency);
     view.counters.open_reviews = core.state().reviews.len() as u64;
     view.counters.observations = told.observations;
+    view.counters.losses = core.state().losses;
+    let bars = core.state().bars.values();
+    view.bars = bars.map(|barred| barred.reason.clone()).collect();
     view
 }
 

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::live_store::{self, OpenStore, Setup};
+use super::operating::{self, Disk};
 use super::payment::{Payment, PaymentArgs};
 use super::serving::{self, ConsoleArgs};
 use super::store_at;
@@ -18,10 +20,18 @@ use crate::edge::mqtt::BrokerUrl;
 use crate::edge::recording::{self, OpenOptions};
 use crate::store::{Definition, NodeName};
 
+/// What operators do and the store has not been told yet, at most.
+const OPERATIONS_MAX: usize = 16;
+/// How often the room on the disk is looked at.
+const DISK_EVERY: Duration = Duration::from_secs(10);
+
 /// Run the store: hear its nodes, keep the carts, take payment, show the console
 ///
 /// It serves until Ctrl-C or SIGTERM. Started again with the same journal, also after a crash, it goes on where it
 /// was: nodes send again what it had not committed, and payments without an answer are asked again.
+///
+/// Beside the page the console has /healthz, /readyz and /metrics (Prometheus), and the operator's buttons:
+/// `curl -X POST -H 'Stroll-Operator: NAME' http://127.0.0.1:8080/operate/emergency`, or all-clear, close and open.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The store's definition
@@ -40,6 +50,9 @@ pub struct Args {
     /// Let the simulated phones of this recording in, whose nodes `stroll node` plays
     #[arg(long, value_name = "RECORDING")]
     enrol: Vec<PathBuf>,
+    /// Let nobody in while the journal's disk has less room than this, megabytes
+    #[arg(long, value_name = "MB", default_value_t = 256)]
+    disk_free_min_mb: u64,
     #[command(flatten)]
     payment: PaymentArgs,
     #[command(flatten)]
@@ -105,7 +118,14 @@ async fn serve(
     for input in enrolled {
         store.tell(input).await;
     }
-    let console = serving::console(listener, &args.console, store.views.clone(), stop.clone());
+    let (operations, mut operated) = mpsc::channel(OPERATIONS_MAX);
+    let console = serving::console(
+        listener,
+        &args.console,
+        store.views.clone(),
+        Some(operations),
+        stop.clone(),
+    );
     if let Payment::Stripe(..) = &payment {
         println!("{payment}");
     }
@@ -113,9 +133,17 @@ async fn serve(
         "{} is open: look at http://{at}, nodes connect to {broker} (Ctrl-C ends it)",
         definition.name
     );
-    let served = tokio::select! {
-        () = serving::stopped(stop) => Ok(()),
-        broken = store.broken() => broken,
+    let disk = Disk::of(&args.journal, args.disk_free_min_mb);
+    let mut looked = tokio::time::interval(DISK_EVERY);
+    let served = loop {
+        tokio::select! {
+            () = serving::stopped(stop.clone()) => break Ok(()),
+            broken = store.broken() => break broken,
+            Some(operation) = operated.recv() => store.tell(operating::input(&operation)).await,
+            _ = looked.tick() => if let Some(input) = disk.look() {
+                store.tell(input).await;
+            },
+        }
     };
     let closed = store.close().await;
     switch.send_replace(true);

@@ -139,7 +139,8 @@ async fn open(
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
-    let console = serving::console(listener, &args.console, store.views.clone(), stop.clone());
+    let views = store.views.clone();
+    let console = serving::console(listener, &args.console, views, None, stop.clone());
     println!(
         "{} is open: look at http://{at} (Ctrl-C ends it)",
         definition.name

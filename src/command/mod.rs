@@ -16,6 +16,7 @@ pub mod import;
 pub mod journal;
 mod live_store;
 pub mod node;
+mod operating;
 mod output_file;
 mod pace;
 mod payment;

@@ -62,12 +62,22 @@ pub struct Args {
     /// Play the recording without waiting
     #[arg(long, conflicts_with = "speed")]
     as_fast_as_possible: bool,
+    /// Go on so many seconds later than where the outbox ends, as if the node had been off meanwhile: what changed on its
+    /// shelves is told as a gap. Afterwards the outbox can only be delivered
+    #[arg(long, value_name = "S", requires = "from", value_parser = missed)]
+    missed_s: Option<f64>,
     /// End when the recording is over and everything is committed
     #[arg(long)]
     once: bool,
     /// Play nothing: end when everything in the outbox is committed
     #[arg(long, conflicts_with_all = ["from", "once", "as_fast_as_possible", "speed"])]
     deliver_only: bool,
+}
+
+fn missed(text: &str) -> Result<f64, String> {
+    (text.parse().ok())
+        .filter(|s| (0.0..=86_400.0).contains(s))
+        .ok_or_else(|| "write seconds from 0 to 86400".to_owned())
 }
 
 /// Runs the node.
@@ -87,7 +97,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         match part {
             None => deliver(NodeLink::connect(options, outbox).await?).await,
             Some(part) => {
-                let start = part.taken_up(&outbox)?;
+                let mut start = part.taken_up(&outbox)?;
+                if let Some(missed_s) = args.missed_s {
+                    part.miss(&mut start, missed_s);
+                }
                 let link = NodeLink::connect(options, outbox).await?;
                 println!(
                     "Node {name} is on the line at {} (Ctrl-C ends it)",
@@ -227,6 +240,17 @@ impl Part {
         Ok(Start { sensor, next, over })
     }
 
+    /// Leaves out what happened while the node was off: it begins with a sensor that knows nothing.
+    fn miss(&self, start: &mut Start, missed_s: f64) {
+        let Some(from) = self.records().nth(start.next).map(Record::at) else {
+            return;
+        };
+        let is_missed = |record: &&Record| record.at().seconds_since(from) < missed_s;
+        let missed = self.records().skip(start.next).take_while(is_missed);
+        start.next += missed.count();
+        start.sensor = NodeSensor::new(self.recording.definition.clone());
+    }
+
     /// Whether `last` is what the outbox ends with, as far as it still knows.
     fn ends_with(&self, outbox: &Outbox, last: Option<&Observation>) -> anyhow::Result<bool> {
         let kept = outbox.pending(outbox.last_sequence().saturating_sub(1), 1)?;
@@ -282,7 +306,11 @@ async fn play(
         stop,
         link: link.state(),
     };
-    let mut node = LiveNode::new(sensor, link, Clock::new()?);
+    let clock = Clock::new()?;
+    let mut node = match args.missed_s {
+        None => LiveNode::new(sensor, link, clock),
+        Some(_) => LiveNode::after_power_off(sensor, link, clock).await?,
+    };
     let mut records = part.records().skip(next);
     let mut playing = !over;
     while playing {

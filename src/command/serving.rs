@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::console::{self, ConsoleOptions, view::StoreView};
+use crate::console::{self, ConsoleOptions, Operations, view::StoreView};
 
 /// Where the console listens, and under which names.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,10 +57,12 @@ pub fn console(
     listener: TcpListener,
     args: &ConsoleArgs,
     views: watch::Receiver<Arc<StoreView>>,
+    operations: Option<Operations>,
     stop: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<Result<(), console::ConsoleError>> {
     let options = ConsoleOptions {
         allowed_hosts: args.allowed_hosts.clone(),
+        operations,
     };
     tokio::spawn(console::serve(listener, options, views, stopped(stop)))
 }

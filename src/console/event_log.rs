@@ -1,5 +1,7 @@
 //! Decisions as sentences: what the console's list of events is made of.
 
+mod proposals;
+
 use std::collections::VecDeque;
 
 use serde::Serialize;
@@ -8,12 +10,11 @@ use super::view::{Shopper, product_name};
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, PaymentRequest,
 };
-use crate::checkout::entry::Bar;
 use crate::checkout::payment::PaymentOutcome;
 use crate::checkout::receipt::{Paid, Receipt};
 use crate::checkout::session::{Role, SessionId};
 use crate::observation::{ChangeKind, Item};
-use crate::store::{Definition, NodeName};
+use crate::store::Definition;
 use crate::units::{Milligrams, Timestamp};
 
 /// Events that an [`EventLog`] keeps; beyond, the oldest is forgotten (the journal has them all).
@@ -223,13 +224,14 @@ fn tell(decision: &Decision, definition: &Definition) -> Option<Told> {
             ..
         } => {
             let unsent = before.saturating_sub(*after).saturating_sub(1);
-            tell_gap(node, unsent + dropped, reason)
+            proposals::tell_gap(node, unsent + dropped, reason)
         }
-        Decision::Unwatched(attributed) => tell_unwatched(attributed, definition),
+        Decision::Unwatched(attributed) => proposals::tell_unwatched(attributed, definition),
+        Decision::CorrectionProposed { .. } => proposals::tell(decision, definition),
         Decision::EntryBarred { reason, .. } => {
             Told::urgent(EventKind::Gate, format!("Nobody is let in: {reason}"))
         }
-        Decision::EntryFreed { bar, .. } => Told::new(EventKind::Gate, freed(bar)),
+        Decision::EntryFreed { bar, .. } => Told::new(EventKind::Gate, proposals::freed(bar)),
         Decision::Quarantined { stamp, reason } => {
             let node = &stamp.node;
             let sentence = format!("A message of node {node} could not be read and was set aside");
@@ -275,39 +277,6 @@ fn tell_outcome(session: &SessionId, outcome: &PaymentOutcome) -> Option<Told> {
             Told::of(EventKind::Payment, session, &rest)
         }
     }
-}
-
-fn tell_gap(node: &NodeName, lost: u64, reason: &str) -> Option<Told> {
-    let sentence = match lost {
-        0 => format!("What node {node} saw may be missing"),
-        1 => format!("1 observation of node {node} is missing"),
-        _ => format!("{lost} observations of node {node} are missing"),
-    };
-    let mut told = Told::urgent(EventKind::Node, sentence)?;
-    told.detail = (!reason.is_empty()).then(|| reason.to_owned());
-    Some(told)
-}
-
-fn freed(bar: &Bar) -> String {
-    match bar {
-        Bar::Emergency => "The emergency is over".to_owned(),
-        Bar::Closed => "The store is open again".to_owned(),
-        Bar::Disk => "There is room on the disk again".to_owned(),
-        Bar::Node { node } => format!("Node {node} is in order again"),
-        Bar::Clock { node } => format!("The clock of node {node} is right again"),
-    }
-}
-
-/// What changed while nobody watched, and what it may have been.
-fn tell_unwatched(attributed: &Attributed, definition: &Definition) -> Option<Told> {
-    let AttributionVerdict::Review { reason, .. } = &attributed.verdict else {
-        return None;
-    };
-    let mut told = Told::urgent(EventKind::Review, reason.clone())?;
-    let items = attributed.hypotheses.first().map(|h| &h.items);
-    let items = items.filter(|items| !items.is_empty());
-    told.detail = items.map(|items| format!("It weighs as {}.", item_list(items, definition)));
-    Some(told)
 }
 
 fn tell_receipt(receipt: &Receipt) -> Option<Told> {

@@ -82,9 +82,7 @@ fn is_open(name: &str) -> bool {
 pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let mut response = match hosts.judge(request.uri(), request.headers()) {
         Err((status, why)) => plain(status, why),
-        Ok(()) if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            next.run(request).await
-        }
+        Ok(()) if is_answered(&request) => next.run(request).await,
         Ok(()) => {
             let why = "The console only shows: it answers GET and HEAD.\n".to_owned();
             let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, why);
@@ -110,6 +108,16 @@ pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Ne
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Everything is to be looked at, and nothing is done but by what [`super::operate`] guards.
+fn is_answered(request: &Request) -> bool {
+    let operates = request.uri().path().starts_with("/operate/");
+    match *request.method() {
+        Method::GET | Method::HEAD => !operates,
+        Method::POST => operates,
+        _ => false,
+    }
 }
 
 /// An answer of one sentence.

@@ -6,8 +6,10 @@
 
 mod assets;
 mod event_log;
+mod health;
 mod host;
 mod live;
+mod operate;
 mod page;
 mod sections;
 pub mod view;
@@ -24,11 +26,12 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use self::live::Frame;
+pub use self::operate::{Action, Operation, Operations};
 use self::view::StoreView;
 
 /// After shutdown, answers that are on their way have this long; then their connections are dropped.
@@ -40,6 +43,8 @@ pub struct ConsoleOptions {
     /// Host names and addresses, without port, under which the console may be asked for besides `localhost`,
     /// `127.0.0.1` and `[::1]`.
     pub allowed_hosts: Vec<String>,
+    /// Where what operators do goes; none: the console only shows.
+    pub operations: Option<Operations>,
 }
 
 /// The console could not be served.
@@ -59,6 +64,7 @@ struct Console {
     frames: watch::Receiver<Frame>,
     closing: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
+    operations: Option<Operations>,
 }
 
 /// Serves the console on `listener` until `shutdown` resolves; then event streams end, and answers that are on
@@ -80,6 +86,7 @@ pub async fn serve(
         frames,
         closing: closing.clone(),
         streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+        operations: options.operations.clone(),
     };
     let server = axum::serve(listener, router(console, &options))
         .with_graceful_shutdown(live::closed(closing))
@@ -108,7 +115,10 @@ fn router(console: Console, options: &ConsoleOptions) -> Router {
         .route("/events", get(events))
         .route("/state.json", get(state))
         .route("/assets/{name}", get(assets::get))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/operate/{what}", post(operate::post))
         .fallback(|| async { page::not_found() })
         .with_state(console)
         .layer(from_fn_with_state(hosts, host::guard))
@@ -132,6 +142,21 @@ async fn events(State(console): State<Console>) -> Response {
             refusal
         }
     }
+}
+
+/// `GET /healthz`: whether the store is at work.
+async fn healthz(State(console): State<Console>) -> Response {
+    health::healthz(&console.views)
+}
+
+/// `GET /readyz`: whether people are let in.
+async fn readyz(State(console): State<Console>) -> Response {
+    health::readyz(&console.views.borrow())
+}
+
+/// `GET /metrics`: every figure, as Prometheus reads it.
+async fn metrics(State(console): State<Console>) -> Response {
+    health::metrics(&console.views.borrow())
 }
 
 /// `GET /state.json`: the view as it is.

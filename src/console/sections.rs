@@ -202,6 +202,7 @@ fn summary(view: &StoreView) -> Markup {
         sold_today,
         open_reviews,
         observations,
+        losses,
     } = &view.counters;
     html! {
         h2 .hidden #h-summary { "Today" }
@@ -211,6 +212,8 @@ fn summary(view: &StoreView) -> Markup {
             div { dt { "Sold today" } dd { (money(*sold_today)) } }
             div .warn[*open_reviews > 0] { dt { "Being checked" } dd { (open_reviews) } }
             div { dt { "Observations" } dd { (grouped(*observations)) } }
+            @if *losses > 0 { div .warn { dt { "Lost" } dd { (losses) } } }
+            @for why in &view.bars { div .warn { dt { "Nobody is let in" } dd { (why) } } }
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct StoreView {
     /// In the order of the store definition.
     pub nodes: Vec<NodeView>,
     pub counters: Counters,
+    /// Why nobody is let in, a sentence each.
+    pub bars: Vec<String>,
 }
 
 impl StoreView {
@@ -53,7 +55,9 @@ impl StoreView {
                 sold_today: Money::new(0, definition.currency),
                 open_reviews: 0,
                 observations: 0,
+                losses: 0,
             },
+            bars: Vec::new(),
         }
     }
 }
@@ -69,6 +73,8 @@ pub struct Counters {
     pub open_reviews: u64,
     /// Observations in the journal.
     pub observations: u64,
+    /// Gaps, and messages that could not be read.
+    pub losses: u64,
 }
 
 /// A shopper as people speak of one: by a few letters.

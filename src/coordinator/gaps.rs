@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::deciding::{near, short_hash};
-use super::state::Gap;
 use super::{Coordinator, Output};
 use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis};
 use crate::checkout::session::{Session, SessionId};
@@ -16,6 +17,25 @@ use crate::units::{Milligrams, Timestamp};
 const NAMED_MAX: usize = 12;
 /// An unwatched change is taken for items whose weight is at most so far from it: share of the weight, and grams.
 const FIT: (f64, f64) = (0.05, 5.0);
+
+/// A change that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenReview {
+    pub change: Attributed,
+    pub reason: String,
+    /// It changed while its node was off: only a person can say whose it is.
+    #[serde(default)]
+    pub unwatched: bool,
+}
+
+/// A stretch of time of which a node has lost something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub node: NodeName,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub reason: String,
+}
 
 impl Coordinator {
     /// Decides a gap that a node tells of.
@@ -115,7 +135,7 @@ impl Coordinator {
     }
 
     /// Asks a person about what changed on a shelf while its node was off.
-    fn open_unwatched(
+    pub(super) fn open_unwatched(
         &mut self,
         stamp: &Stamp,
         gap: &ShelfGap,
@@ -175,7 +195,7 @@ impl Coordinator {
     }
 
     /// The items that weigh what came or left, if any do: rather what stands there, and rather one thing than several.
-    fn likeliest(&self, gap: &ShelfGap) -> Vec<Item> {
+    pub(super) fn likeliest(&self, gap: &ShelfGap) -> Vec<Item> {
         let likelihoods = item_match::likelihoods(&self.definition, gap.shelf, &gap.plates);
         let product = |item: &Item| self.definition.catalogue.get(item.product.as_str());
         let weight = |item: &Item| {

@@ -123,6 +123,7 @@ impl Inferring {
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
             | Decision::VisitGivenUp { .. }
+            | Decision::CorrectionProposed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}
@@ -178,6 +179,9 @@ impl Coordinator {
         change: &ShelfObservation,
         out: &mut Vec<Output>,
     ) {
+        if self.proposes_correction(stamp, change, out) {
+            return;
+        }
         let expected = self.inferring.clocks.before(&stamp.node);
         let (reached, by_offset) = self.reached(change, &expected);
         let clock = by_offset.filter(|_| change.kind != ChangeKind::Foreign);

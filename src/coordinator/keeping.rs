@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::gaps::Gap;
 use super::inferring::{Inferring, KeptInferring};
 use super::intake::KeptOutbox;
-use super::state::Gap;
 use super::{Coordinator, OpenReview, State, Visit};
 use crate::checkout::decision::{Attributed, ReviewId};
 use crate::checkout::entry::{Bar, Barred};

@@ -49,6 +49,9 @@ impl Coordinator {
             Decision::Quarantined { stamp, .. } => {
                 self.intake.note(stamp);
             }
+            Decision::CorrectionProposed { change, .. } => {
+                self.restored.changes.insert(change.clone());
+            }
             Decision::Attributed(attributed) => {
                 self.inferring.restore_clock(attributed);
                 self.restored.changes.insert(attributed.change.clone());
@@ -199,6 +202,9 @@ impl Coordinator {
         self.restore_unbound();
         self.forget_old_codes();
         self.forget_old(self.state.frontier);
+        if self.is_emergency() {
+            out.push(Output::Effect(Effect::ReleaseGate));
+        }
         // Also those that are closed: a refund may be under way.
         for session in self.state.sessions.values() {
             if let Some((key, request)) = session.payment.unanswered() {

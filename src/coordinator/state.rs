@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::gaps::{Gap, OpenReview};
 use crate::checkout::cart::Cart;
 use crate::checkout::decision::{
     Attributed, AttributionVerdict, Decision, Hypothesis, Movement, ReviewId, SureLine,
@@ -22,25 +21,6 @@ const INVOLVED_PPM: u32 = 50_000;
 /// Closed sessions are remembered for so long after the exit, seconds of event time: nodes keep what they have sent for a
 /// day, so that evidence about a visit may still come until then. The journal has them for ever.
 pub const CLOSED_KEPT_S: f64 = 25.0 * 3_600.0;
-
-/// A change that waits for a person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OpenReview {
-    pub change: Attributed,
-    pub reason: String,
-    /// It changed while its node was off: only a person can say whose it is.
-    #[serde(default)]
-    pub unwatched: bool,
-}
-
-/// A stretch of time of which a node has lost something.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gap {
-    pub node: NodeName,
-    pub from: Timestamp,
-    pub to: Timestamp,
-    pub reason: String,
-}
 
 /// Everything that the store knows because it has decided it.
 #[derive(Clone, Debug)]
@@ -139,7 +119,7 @@ impl State {
                 };
                 self.sessions.insert(session.clone(), opened);
             }
-            Decision::EntryRefused { .. } => {}
+            Decision::EntryRefused { .. } | Decision::CorrectionProposed { .. } => {}
             Decision::AdmittedUnsecured { session, .. } => {
                 self.with(session, |s| s.unsecured = true);
             }

@@ -4,6 +4,7 @@ mod bars;
 mod bench;
 mod gaps;
 mod inference;
+mod late;
 mod paying;
 mod properties;
 mod regressions;

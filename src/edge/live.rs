@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 use crate::coordinator::{Coordinator, Effect, Input};
+use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
 use crate::edge::shell::{Answers, Shell, ShellError};
@@ -22,6 +23,10 @@ const TICK: Duration = Duration::from_millis(200);
 /// Inputs of the store's own program (enrolments, verdicts) that wait, at most; then their sender waits.
 const TOLD_MAX: usize = 256;
 
+/// What plates read is kept this often, seconds of event time.
+const LEVELS_EVERY_S: f64 = 10.0;
+/// After a power cut plates are waited for so long to come to rest, seconds.
+const SETTLING_MAX_S: f64 = 30.0;
 /// How long a store that is told to stop waits for payments that are under way. What has no answer then is in the
 /// journal, and is asked again at the next start.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -227,6 +232,11 @@ pub struct LiveNode {
     clock: Clock,
     last_at: Option<Timestamp>,
     promised_at: Option<Timestamp>,
+    /// What stood on the shelves before it was off, while that is still to be compared.
+    before: Option<Levels>,
+    /// Event time of its first record, and when levels were kept last.
+    began_at: Option<Timestamp>,
+    kept_at: Option<Timestamp>,
 }
 
 impl LiveNode {
@@ -238,7 +248,23 @@ impl LiveNode {
             clock,
             last_at: None,
             promised_at: None,
+            before: None,
+            began_at: None,
+            kept_at: None,
         }
+    }
+
+    /// The same for a node that was off while the store went on: what changed on its shelves meanwhile is told as a gap,
+    /// and nothing is promised before.
+    pub async fn after_power_off(
+        sensor: NodeSensor,
+        link: NodeLink,
+        clock: Clock,
+    ) -> Result<Self, LinkError> {
+        let before = link.levels().await?;
+        let mut node = LiveNode::new(sensor, link, clock);
+        node.before = Some(before).filter(|levels| !levels.plates.is_empty());
+        Ok(node)
     }
 
     /// Its link, and nothing of what is still open: the records will go on another time.
@@ -261,7 +287,38 @@ impl LiveNode {
         if !seen.is_empty() || self.link.has_lost() {
             self.link.append(self.clock.at(at), seen).await?;
         }
+        self.look_at_levels(at).await?;
         self.promise(at);
+        Ok(())
+    }
+
+    /// Keeps what the plates read, now and then; after a power cut compares it with what they read before.
+    async fn look_at_levels(&mut self, at: Timestamp) -> Result<(), LinkError> {
+        let began_at = *self.began_at.get_or_insert(at);
+        let is_due = |kept: Timestamp| at.seconds_since(kept) >= LEVELS_EVERY_S;
+        if self.before.is_none() && !self.kept_at.is_none_or(is_due) {
+            return Ok(());
+        }
+        let (plates, all) = self.sensor.levels();
+        let now = Levels { at, plates };
+        if let Some(off_since) = self.before.as_ref().map(|levels| levels.at) {
+            // Somebody may lean on a shelf for long: then the others are compared without it.
+            if !all && at.seconds_since(began_at) < SETTLING_MAX_S {
+                return Ok(());
+            }
+            self.before = None;
+            // Read again: what was seen since the start is in it.
+            let mut before = self.link.levels().await?;
+            before.at = off_since;
+            let gaps = before.gaps(&now, self.sensor.definition());
+            if !gaps.is_empty() {
+                self.link.append(self.clock.at(at), gaps).await?;
+            }
+        }
+        if !now.plates.is_empty() {
+            self.kept_at = Some(at);
+            self.link.keep_levels(now).await?;
+        }
         Ok(())
     }
 
@@ -271,7 +328,9 @@ impl LiveNode {
         if self.promised_at.is_none_or(is_due) {
             self.promised_at = Some(at);
             let (promised, open) = self.sensor.promise(at);
-            self.link.watermark(promised, open);
+            let before = self.before.as_ref();
+            let told = before.map_or(promised, |levels| promised.min(Timestamp(levels.at.0 - 1)));
+            self.link.watermark(told, open);
         }
     }
 

@@ -4,6 +4,7 @@ pub mod broker;
 pub mod definition_file;
 pub mod gateway;
 pub mod journal;
+pub mod levels;
 pub mod live;
 pub mod mqtt;
 pub mod outbox;

@@ -136,6 +136,7 @@ impl Fold {
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
             | Decision::VisitGivenUp { .. }
+            | Decision::CorrectionProposed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}

@@ -11,12 +11,15 @@ use super::shelf::{Change, NOTICE_S, ShelfSensor};
 use crate::observation::{ChangeKind, Observation, OpenInterval, ShelfObservation};
 use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::store::{Definition, PlateId, ShelfId};
-use crate::units::Timestamp;
+use crate::units::{Milligrams, Timestamp};
 
 /// Length of a block of samples, seconds.
 const BLOCK_S: f64 = 0.05;
 /// Promises about scales stay this far behind the samples, seconds: longer than what is noticed late.
 const BEHIND_S: f64 = NOTICE_S + 0.05;
+
+/// A level is known after so many blocks: two seconds.
+const LOOKED_AT_BLOCKS: u64 = 40;
 
 /// Samples that are missing for longer than this leave a gap, seconds.
 const GAP_S: f64 = 0.04;
@@ -80,6 +83,34 @@ impl NodeSensor {
         let mut segments = Vec::new();
         self.bodies.finish(&mut segments);
         out.extend(segments.into_iter().map(Observation::Body));
+    }
+
+    /// What the plates read that nothing moves on, once they have been looked at for two seconds; and whether that is all
+    /// plates of the groups that were heard of.
+    pub fn levels(&self) -> (BTreeMap<PlateId, Milligrams>, bool) {
+        let mut levels = BTreeMap::new();
+        let mut all = !self.groups.is_empty();
+        for group in &self.groups {
+            let is_known = group.history.count() >= LOOKED_AT_BLOCKS;
+            for shelf in &group.shelves {
+                let Some(plates) = shelf.at_rest().filter(|_| is_known) else {
+                    all = false;
+                    continue;
+                };
+                let at = |plate| PlateId {
+                    shelf: shelf.id,
+                    plate,
+                };
+                let finite = plates.filter(|(_, grams)| grams.is_finite());
+                levels.extend(finite.map(|(p, grams)| (at(p), Milligrams::from_grams(grams))));
+            }
+        }
+        (levels, all)
+    }
+
+    /// The store that it senses for.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
     }
 
     /// What this node can promise when its records have been seen up to `now`: no later observation starts at or

@@ -106,6 +106,13 @@ impl ShelfSensor {
         self.put_together(history, now, true, out);
     }
 
+    /// What each plate reads, grams, if nothing moves on the shelf and nothing is still to be said of it.
+    pub fn at_rest(&self) -> Option<impl Iterator<Item = (u16, f64)> + '_> {
+        let moves = self.cells.iter().any(|c| c.state.is_active()) || !self.pending.is_empty();
+        let levels = self.cells.iter().map(|c| (c.place.plate, c.state.level()));
+        (!moves).then_some(levels)
+    }
+
     /// The interval that is still open on this shelf, if any.
     pub fn open(&self, history: &History) -> Option<OpenInterval> {
         let now = history.count().checked_sub(1)?;

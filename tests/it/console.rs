@@ -156,6 +156,12 @@ fn only_get_and_head_are_answered() {
     assert_eq!((head.status(), head.body()), (200, ""));
     assert_eq!(served.ask("HEAD", "/events", "localhost", "").body(), "");
     assert_eq!(served.get("/healthz").body(), "ok\n");
+    // The one thing that is done by POST takes a header which no page from elsewhere can send.
+    let post = |headers| served.ask("POST", "/operate/emergency", "localhost", headers);
+    assert_eq!(post("Content-Length: 0\r\n").status(), 403);
+    let named = "Content-Length: 0\r\nStroll-Operator: anna\r\n";
+    assert_eq!(post(named).status(), 503, "nobody takes operations here");
+    assert_eq!(served.get("/operate/emergency").status(), 405);
     let lost = served.get("/nowhere");
     assert_eq!(lost.status(), 404);
     assert!(lost.body().contains("There is nothing here"));

@@ -9,11 +9,16 @@ use stroll::checkout::Decision;
 use stroll::edge::broker::{BrokerOptions, EmbeddedBroker};
 use stroll::edge::gateway::Sandbox;
 use stroll::edge::journal::Journal;
-use stroll::edge::live::{LiveStore, StoreParts};
+use stroll::edge::live::{Clock, LiveNode, LiveStore, Sensed, StoreParts};
 use stroll::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, NodeLink, NodeOptions};
 use stroll::edge::outbox::{Outbox, OutboxOptions};
 use stroll::edge::shell::{Asker, Shell};
-use stroll::observation::{GateEvent, GateObservation, NodeClock, Observation};
+use stroll::observation::{
+    ChangeKind, GapCause, GapObservation, GateEvent, GateObservation, NodeClock, Observation,
+};
+use stroll::recording::Record;
+use stroll::sensing::node::NodeSensor;
+use stroll::simulate;
 use stroll::store::{Definition, NodeName};
 use stroll::units::Timestamp;
 
@@ -81,6 +86,10 @@ impl Shop {
     }
 
     async fn node(&self, outbox: &Path, rows_max: u64) -> NodeLink {
+        self.link(NODE, outbox, rows_max).await
+    }
+
+    async fn link(&self, name: &str, outbox: &Path, rows_max: u64) -> NodeLink {
         let options = OutboxOptions {
             rows_max,
             ..OutboxOptions::default()
@@ -88,7 +97,7 @@ impl Shop {
         // A link that was closed lets go of its file a moment later.
         let begun = Instant::now();
         let outbox = loop {
-            match Outbox::open_with(outbox, &NodeName::from(NODE), options.clone()) {
+            match Outbox::open_with(outbox, &NodeName::from(name), options.clone()) {
                 Ok(outbox) => break outbox,
                 Err(error) => assert!(begun.elapsed() < LIMIT, "{error}"),
             }
@@ -233,4 +242,99 @@ async fn a_journal_of_last_night_is_refilled_by_the_node() {
     link.close(LIMIT).await.expect("all committed");
     Shop::close(store).await;
     assert_eq!(shop.moments(), [1, 2, 3, 4, 5, 6]);
+}
+
+/// Plays records through a node that is then cut off, and gives what its outbox holds.
+async fn played(shop: &Shop, records: &[Record], was_off: bool) -> Vec<Observation> {
+    let card = shop.path("shelf.sqlite");
+    let link = shop.link("shelf", &card, 1_000_000).await;
+    let sensor = NodeSensor::new(shop.definition.clone());
+    let clock = Clock::new().expect("random numbers");
+    let mut node = if was_off {
+        let node = LiveNode::after_power_off(sensor, link, clock).await;
+        node.expect("its levels are read")
+    } else {
+        LiveNode::new(sensor, link, clock)
+    };
+    for record in records {
+        let sensed = Sensed::Record(record.clone());
+        node.take(&sensed).await.expect("kept");
+    }
+    // As a power cut would: nothing that is open is finished.
+    drop(node);
+    let begun = Instant::now();
+    loop {
+        match Outbox::open(&card, &NodeName::from("shelf")) {
+            Ok(outbox) => {
+                let held = outbox.pending(0, 100_000).expect("read");
+                return held.into_iter().map(|s| s.observation).collect();
+            }
+            Err(error) => assert!(begun.elapsed() < LIMIT, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_while_a_node_was_off_is_told_in_grams() {
+    let shop = Shop::new();
+    let recording = simulate::record(&shop.definition, 3, 3, simulate::Options::default());
+    let is_mine = |record: &&Record| record.node().as_str() == "shelf";
+    let records: Vec<Record> = recording.records.iter().filter(is_mine).cloned().collect();
+    // What an undisturbed node sees, and where it is cut off: ten seconds around the first thing that leaves a shelf.
+    let mut sensor = NodeSensor::new(shop.definition.clone());
+    let mut seen = Vec::new();
+    records
+        .iter()
+        .for_each(|record| sensor.push(record, &mut seen));
+    let left = seen.iter().find_map(|o| match o {
+        Observation::Shelf(o) if o.kind == ChangeKind::Take => Some((o.shelf, o.start, o.end)),
+        _ => None,
+    });
+    let (shelf, from, to) = left.expect("something is taken");
+    let off = (from.plus_seconds(-1.0), to.plus_seconds(1.0));
+    let expected: i64 = (seen.iter())
+        .filter_map(|o| match o {
+            Observation::Shelf(o) if o.shelf == shelf && off.0 <= o.start && o.end <= off.1 => {
+                Some(o.delta().0)
+            }
+            _ => None,
+        })
+        .sum();
+    let cut = |at: Timestamp| records.partition_point(|record| record.at() < at);
+    let (before, after) = (&records[..cut(off.0)], &records[cut(off.1)..]);
+    let ends = after.partition_point(|record| record.at() < off.1.plus_seconds(8.0));
+
+    let first = played(&shop, before, false).await;
+    let second = played(&shop, &after[..ends], true).await;
+    let gaps: Vec<&GapObservation> = (second[first.len()..].iter())
+        .filter_map(|o| match o {
+            Observation::Gap(gap) => Some(gap),
+            Observation::Shelf(_) | Observation::Body(_) | Observation::Gate(_) => None,
+        })
+        .collect();
+    let [gap] = gaps[..] else {
+        panic!("one gap, but: {gaps:?}");
+    };
+    assert_eq!(gap.cause, GapCause::Off);
+    assert!(gap.start <= off.0 && off.1 <= gap.end, "{gap:?}");
+    let told = gap
+        .shelves
+        .iter()
+        .find(|s| s.shelf == shelf)
+        .map(|s| s.delta().0);
+    let off_by = told.map(|told| (told - expected).abs());
+    assert!(
+        off_by < Some(10_000) && told.is_some(),
+        "{expected}, but: {gap:?}"
+    );
+
+    // Off for a moment in which nothing moved, it has nothing to tell.
+    let third = played(
+        &shop,
+        &after[ends..cut(off.1.plus_seconds(9.0)) - cut(off.1)],
+        true,
+    )
+    .await;
+    assert_eq!(third.len(), second.len());
 }

@@ -117,6 +117,7 @@ impl Book {
             | Decision::NodeSilent { .. }
             | Decision::NodeBack { .. }
             | Decision::VisitGivenUp { .. }
+            | Decision::CorrectionProposed { .. }
             | Decision::Unwatched(_)
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }

@@ -97,6 +97,7 @@ impl<'a> Follower<'a> {
             | Decision::EntryBarred { .. }
             | Decision::EntryFreed { .. }
             | Decision::VisitGivenUp { .. }
+            | Decision::CorrectionProposed { .. }
             | Decision::Gap { .. }
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => None,

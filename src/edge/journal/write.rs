@@ -120,6 +120,7 @@ pub(super) fn quarantined(decision: &Decision) -> Option<&Stamp> {
         | Decision::EntryBarred { .. }
         | Decision::EntryFreed { .. }
         | Decision::VisitGivenUp { .. }
+        | Decision::CorrectionProposed { .. }
         | Decision::Gap { .. }
         | Decision::FrontierAdvanced { .. } => None,
     }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::line::{Line, first_connection};
 use super::sender::Sender;
 use super::{BrokerUrl, LinkError, LinkState};
+use crate::edge::levels::Levels;
 use crate::edge::outbox::{Outbox, OutboxError};
 use crate::edge::wire::{self, Message};
 use crate::observation::{
@@ -258,6 +259,17 @@ impl NodeLink {
         waiting.push_back(promise);
         drop(waiting);
         self.shared.wake.notify_one();
+    }
+
+    /// See [`Outbox::keep_levels`].
+    pub async fn keep_levels(&self, levels: Levels) -> Result<(), OutboxError> {
+        let keep = move |outbox: &mut Outbox| outbox.keep_levels(&levels);
+        self.shared.with_outbox(keep).await
+    }
+
+    /// See [`Outbox::levels`].
+    pub async fn levels(&self) -> Result<Levels, OutboxError> {
+        self.shared.with_outbox(|outbox| outbox.levels()).await
     }
 
     /// Whether something could not be kept, and is not told yet.

@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::OutboxError;
 use super::limits::Loss;
-use crate::observation::{OutboxId, Stamp, Stamped};
-use crate::store::NodeName;
-use crate::units::Timestamp;
+use crate::edge::levels::Levels;
+use crate::observation::{Observation, OutboxId, ShelfObservation, Stamp, Stamped};
+use crate::store::{NodeName, PlateId};
+use crate::units::{Milligrams, Timestamp};
 
 /// `PRAGMA user_version` of the files that this program writes.
 pub(super) const VERSION: i64 = 2;
@@ -45,6 +46,12 @@ const SINCE_VERSION_1: &str = "
         until INTEGER NOT NULL,
         dropped INTEGER NOT NULL
     ) STRICT;
+    -- What each plate read when nothing moved, milligrams, and when that was last known.
+    CREATE TABLE level (
+        plate TEXT PRIMARY KEY,
+        level INTEGER NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
     -- Rows of an outbox that turned out to be an old copy: they may have been counted, so they are never sent.
     CREATE TABLE doubtful (
         outbox TEXT NOT NULL,
@@ -220,11 +227,58 @@ fn insert_rows(transaction: &Transaction<'_>, stamped: &[Stamped]) -> Result<(),
         let text = serde_json::to_string(each)
             .map_err(|source| InsertError::Json(Box::new(each.stamp.clone()), source))?;
         statement.execute(params![signed(each.stamp.sequence), text])?;
+        if let Observation::Shelf(change) = &each.observation {
+            move_levels(transaction, change)?;
+        }
     }
     transaction
         .prepare_cached("UPDATE outbox SET last_sequence = last_sequence + ?1")?
         .execute(params![signed(stamped.len() as u64)])?;
     Ok(())
+}
+
+/// What a change says has moved is no surprise after a power cut: in one transaction with the change.
+fn move_levels(transaction: &Transaction<'_>, change: &ShelfObservation) -> rusqlite::Result<()> {
+    let mut update = transaction
+        .prepare_cached("UPDATE level SET level = level + ?2, at = max(at, ?3) WHERE plate = ?1")?;
+    for plate in &change.plates {
+        let id = PlateId {
+            shelf: change.shelf,
+            plate: plate.plate,
+        };
+        update.execute(params![id.to_string(), plate.delta_mg.0, change.end.0])?;
+    }
+    Ok(())
+}
+
+/// Keeps what plates read.
+pub(super) fn keep_levels(connection: &mut Connection, levels: &Levels) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut upsert = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO level (plate, level, at) VALUES (?1, ?2, ?3)",
+        )?;
+        for (plate, level) in &levels.plates {
+            upsert.execute(params![plate.to_string(), level.0, levels.at.0])?;
+        }
+    }
+    transaction.commit()
+}
+
+/// What plates read when that was last kept.
+pub(super) fn levels(connection: &Connection) -> rusqlite::Result<Levels> {
+    let mut select = connection.prepare_cached("SELECT plate, level, at FROM level")?;
+    let mut rows = select.query([])?;
+    let mut levels = Levels::default();
+    while let Some(row) = rows.next()? {
+        let plate: String = row.get(0)?;
+        // A plate that no store can have is of no use.
+        if let Ok(plate) = plate.parse() {
+            levels.plates.insert(plate, Milligrams(row.get(1)?));
+            levels.at = levels.at.max(Timestamp(row.get(2)?));
+        }
+    }
+    Ok(levels)
 }
 
 /// Notes that everything up to a sequence may be published from now on.

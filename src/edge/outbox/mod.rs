@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use crate::edge::levels::Levels;
 use crate::edge::wire::bounds;
 use crate::observation::{
     Committed, NodeClock, Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark,
@@ -332,6 +333,20 @@ impl Outbox {
         file::unmark(&mut self.connection, sequence).map_err(|source| self.fail(source))?;
         self.committed = sequence;
         Ok(true)
+    }
+
+    /// Keeps what plates read while nothing moves. What observations say of plates that are kept is reckoned in as they are
+    /// appended. On a full disk nothing is kept, and what was kept stays.
+    pub fn keep_levels(&mut self, levels: &Levels) -> Result<(), OutboxError> {
+        match file::keep_levels(&mut self.connection, levels) {
+            Err(source) if !is_full(&source) => Err(self.fail(source)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What plates read when that was last known.
+    pub fn levels(&self) -> Result<Levels, OutboxError> {
+        file::levels(&self.connection).map_err(|source| self.fail(source))
     }
 
     /// Deletes what was committed 24 hours or longer before `now`; how many rows went.

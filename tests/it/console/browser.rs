@@ -36,6 +36,7 @@ impl Served {
         let (stop, stopped) = oneshot::channel::<()>();
         let options = ConsoleOptions {
             allowed_hosts: vec!["shop.example".to_owned()],
+            operations: None,
         };
         let server = runtime.spawn(serve(listener, options, seen, async {
             let _ = stopped.await;

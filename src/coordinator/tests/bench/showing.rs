@@ -40,6 +40,16 @@ impl Bench {
                 lines.push(format!("{node} lost {lost}"));
             }
         }
+        for kept in &self.journal {
+            if let Kept::Decided(Decision::CorrectionProposed {
+                sessions, refund, ..
+            }) = kept
+            {
+                let refund = refund.map_or("no refund".to_owned(), |money| money.to_string());
+                let (many, refund) = (sessions.len(), refund.to_lowercase());
+                lines.push(format!("proposed: {many} of them, {refund}"));
+            }
+        }
         if self.gate_released {
             lines.push("the gate stands open".to_owned());
         }
