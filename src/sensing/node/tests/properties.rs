@@ -107,6 +107,7 @@ proptest! {
                     start: rounded(c.start),
                     peak: rounded(c.peak),
                     end: rounded(c.end),
+                    peak_error_us: (c.peak_error_us + 500) / 1_000,
                     ..c
                 })
                 .collect()
