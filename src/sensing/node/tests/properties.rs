@@ -117,6 +117,7 @@ proptest! {
                     peak: rounded(c.peak),
                     end: rounded(c.end),
                     stood: c.stood.map(untimed),
+                    peak_error_us: (c.peak_error_us + 500) / 1_000,
                     ..c
                 })
                 .collect()
