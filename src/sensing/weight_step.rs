@@ -21,6 +21,9 @@ const SLOPE: f64 = 12.0;
 const LEVEL_BLOCKS_MIN: usize = 2;
 const SLOPE_BLOCKS_MIN: usize = 4;
 
+/// No slope goes on over more blocks without a value than this (1 s): what went meanwhile would pass for drift.
+const SLOPE_UNSEEN_MAX: u32 = 20;
+
 /// A straight stretch of a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece {
@@ -116,7 +119,12 @@ pub fn pieces(trace: &Trace, sigma: f64) -> Vec<Piece> {
     // best[j]: lowest cost of the first j values; from[j]: how their end came about.
     let mut best = vec![0.0; n + 1];
     let mut from = vec![From::LeftOut; n + 1];
+    // The first value after the last long silence.
+    let mut spoke = 0;
     for end in 1..=n {
+        if end > 1 && trace.at[end - 1] - trace.at[end - 2] > SLOPE_UNSEEN_MAX {
+            spoke = end - 1;
+        }
         let mut lowest = (best[end - 1] + LEFT_OUT, From::LeftOut);
         let starts = &best[..(end + 1).saturating_sub(LEVEL_BLOCKS_MIN)];
         for (start, before) in starts.iter().map(|cost| cost + PIECE).enumerate() {
@@ -129,7 +137,7 @@ pub fn pieces(trace: &Trace, sigma: f64) -> Vec<Piece> {
                 lowest = (cost, From::Level(start));
             }
             let cost = before + SLOPE + slope * scale;
-            if end - start >= SLOPE_BLOCKS_MIN && cost < lowest.0 {
+            if start >= spoke && end - start >= SLOPE_BLOCKS_MIN && cost < lowest.0 {
                 lowest = (cost, From::Slope(start));
             }
         }

@@ -134,7 +134,7 @@ fn each_way_that_a_payment_goes() {
         ("h charge ann 800", "done"),
         ("i authorise bob 5000", "! Your card was declined."),
         ("j charge bob 5000", "! Your card was declined."),
-        ("k authorise eve 5000", "? Not Found"),
+        ("k authorise eve 5000", "! Not Found"),
         ("l authorise zoe 5000", "! no card is on file for phone zoe"),
         ("m capture auth-1 100", "! auth-1 is no hold at Stripe"),
         (

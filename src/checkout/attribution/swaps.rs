@@ -15,8 +15,9 @@ use crate::store::Product;
 
 /// Prior of a put-back where another takes, given that both reach there and that it is what the one took last.
 const PUTS_BACK: f64 = 0.3;
-/// Prior of reaches that move nothing.
-const NOTHING: f64 = 0.3;
+/// Prior of reaches that move nothing: where nothing was seen to stand in between, hands alone never make a touch a
+/// purchase.
+const NOTHING: f64 = 1.0;
 /// Who reaches a place worse than this swapped nothing there, natural log.
 const REACH_MIN: f64 = -6.0;
 /// Units that each of the two moves, at most.
@@ -26,6 +27,9 @@ const UNITS_TAKEN_MAX: u32 = 3;
 const PRESS_G: f64 = 60.0;
 /// Prior of a product that somebody lifts and puts down again themselves.
 const LIFTED: f64 = 0.5;
+
+/// Differences of less than this are none to the scales, grams.
+const NOTICED_G: f64 = 6.0;
 
 /// Something that a body moves, with the log of its prior and what it should weigh.
 struct Move<'a> {
@@ -50,10 +54,8 @@ impl<'a> Scene<'a> {
 
     /// Nothing moved.
     pub fn nothing(&self) -> Candidate {
-        let (grams, sigma) = total(&self.change.plates);
-        let weighed = log_normal(grams, sigma * sigma) + log_share(grams, self.change.plates.len());
         Candidate {
-            log: NOTHING.ln() + weighed,
+            log: NOTHING.ln(),
             parts: vec![nobody()],
             source: Source::Facing,
         }
@@ -123,8 +125,7 @@ impl<'a> Scene<'a> {
         // What is weighed against each other shares the errors of the catalogue and the plate.
         let swapped = 2.0 * f64::from(taken.min(units)) * self.weights.spread(product).powi(2);
         let variance = expected.variance + swapped + sigma * sigma;
-        let weighed = log_normal(grams.abs() - expected.grams, variance)
-            + log_share(grams, self.change.plates.len());
+        let weighed = self.told_log(log_normal(grams.abs() - expected.grams, variance));
         let log = weighed + put.log + quantity_log(taken) + put.by.reach + takes.reach;
         let taken = Item {
             product: product.id.clone(),
@@ -146,47 +147,45 @@ impl<'a> Scene<'a> {
             return Vec::new();
         }
         let put_first = first > 0.0;
-        let (put_g, taken_g) = if put_first {
-            (first, last)
-        } else {
-            (last, first)
+        let in_order = |(first, last)| match put_first {
+            true => (first, last),
+            false => (last, first),
         };
-        let (put_sigma, taken_sigma) = match put_first {
-            true => (first_sigma, last_sigma),
-            false => (last_sigma, first_sigma),
-        };
-        let puts_log = |near: &Near| {
-            if put_first {
-                near.stood.0
-            } else {
-                near.stood.1
-            }
-        };
-        let takes_log = |near: &Near| {
-            if put_first {
-                near.stood.1
-            } else {
-                near.stood.0
-            }
-        };
-        let share = log_share(sum, self.change.plates.len());
+        let (put_g, taken_g) = in_order((first, last));
+        let (put_sigma, taken_sigma) = in_order((first_sigma, last_sigma));
+        let puts_log = |near: &Near| in_order(near.stood).0;
+        let takes_log = |near: &Near| in_order(near.stood).1;
         let mut out = Vec::new();
         for puts in self.hands(puts_log) {
             for put in self.put_backs(puts, holdings) {
-                let log =
-                    share + put.log + put.expected.log_density(put_g, put_sigma) + puts_log(puts);
+                let put_density = put.expected.log_density(put_g, put_sigma);
                 for takes in self.hands(takes_log).filter(|t| t.who != puts.who) {
                     for (taken, expected) in self.single_takes() {
-                        let log = log
-                            + quantity_log(taken.quantity)
-                            + expected.log_density(taken_g, taken_sigma)
-                            + takes_log(takes);
+                        let taken_density = expected.log_density(taken_g, taken_sigma);
+                        let weighed = match put_first {
+                            true => put_density + self.told_log(taken_density),
+                            false => taken_density + self.told_log(put_density),
+                        };
+                        let prior = put.log + quantity_log(taken.quantity);
+                        let log = weighed + prior + puts_log(puts) + takes_log(takes);
                         out.push(self.swap(log, &put, takes, taken));
                     }
                 }
             }
         }
         out
+    }
+
+    /// Log of what the scales tell of the sum, which has that log-density: its grams, and how the plates share them; of
+    /// a touch only that they noticed none.
+    fn told_log(&self, density: f64) -> f64 {
+        let (grams, _) = total(&self.change.plates);
+        match self.change.kind {
+            ChangeKind::Touch => (density + (2.0 * NOTICED_G).ln()).min(0.0),
+            ChangeKind::Take | ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => {
+                density + log_share(grams, self.change.plates.len())
+            }
+        }
     }
 
     fn swap(&self, log: f64, put: &Move<'_>, takes: &Near, taken: Item) -> Candidate {

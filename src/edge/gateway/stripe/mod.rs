@@ -164,7 +164,11 @@ impl Stripe {
         let form = intent_form(key, payer, amount.currency, stripe_amount, taking);
         match self.api.post("/v1/payment_intents", key.as_str(), &form) {
             Ok(intent) => self.read_taken(&intent, taking),
-            Err(ApiError::Refused(refusal)) if is_about_the_payer(&refusal) => {
+            // Whatever it is, nothing was held, and one shopper's card must not close the store to all.
+            Err(ApiError::Refused(refusal)) => {
+                if !is_about_the_payer(&refusal) {
+                    tracing::error!(%key, %device, "Stripe takes no payment of this phone, see to its entry among the payers and to the account: {refusal}");
+                }
                 declined(refusal.to_string())
             }
             // It was looked for just now, and is not there.

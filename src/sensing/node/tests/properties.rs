@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::NodeSensor;
 use super::changes;
 use super::trace::{self, Effect, Trace, seconds, sense};
-use crate::observation::{ChangeKind, OpenInterval, ShelfObservation};
+use crate::observation::{ChangeKind, OpenInterval, ShelfObservation, Stood};
 use crate::recording::Record;
 use crate::units::Timestamp;
 
@@ -58,6 +58,15 @@ fn doings() -> impl Strategy<Value = (Trace, usize, Option<usize>)> {
     )
 }
 
+/// What stood in between, whenever that was: to the microsecond its moments depend on how far from nothing time is.
+fn untimed(stood: Stood) -> Stood {
+    Stood {
+        from: Timestamp(0),
+        until: Timestamp(0),
+        ..stood
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -107,6 +116,8 @@ proptest! {
                     start: rounded(c.start),
                     peak: rounded(c.peak),
                     end: rounded(c.end),
+                    stood: c.stood.map(untimed),
+                    peak_error_us: (c.peak_error_us + 500) / 1_000,
                     ..c
                 })
                 .collect()
@@ -132,6 +143,7 @@ proptest! {
                     start: back(c.start),
                     peak: back(c.peak),
                     end: back(c.end),
+                    stood: c.stood.map(untimed),
                     ..c
                 })
                 .collect()
