@@ -39,6 +39,10 @@ impl Coordinator {
     /// Applies a decision of the journal after a restart. All decisions come first, in their order, then
     /// [`Coordinator::restore_observation`] for each accepted observation, then [`Coordinator::resume`]; or, where there
     /// is a snapshot, what came after it ([`Coordinator::from_snapshot`]).
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each decision, each short"
+    )]
     pub fn restore_decision(&mut self, decision: &Decision) {
         let reviewed = self.state.change_of_review(decision);
         self.state.apply(decision);
