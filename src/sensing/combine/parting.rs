@@ -133,8 +133,7 @@ impl<'a, 'u, U: Fn(usize) -> &'u [f64]> Search<'_, 'a, U> {
             // It may be what two others have in common.
             let mut moment = vec![p];
             while let Some(index) = run.iter().rposition(|m: &Vec<&Pending>| {
-                m.iter().any(&beside)
-                    && m.iter().all(|q| moment.iter().all(|r| q.cell != r.cell))
+                m.iter().any(&beside) && m.iter().all(|q| moment.iter().all(|r| q.cell != r.cell))
             }) {
                 moment = [run.remove(index), moment].concat();
             }
