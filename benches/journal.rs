@@ -107,9 +107,11 @@ fn main() {
     };
     let recording = load.recording().expect("a store of that size");
     let observations: Vec<Stamped> = (load::sense(&recording).into_iter())
-        .filter_map(|(input, _)| match input {
-            Input::Observation(stamped) => Some(Stamped::clone(&stamped)),
-            _ => None,
+        .filter_map(|(input, _)| {
+            let Input::Observation(stamped) = input else {
+                return None;
+            };
+            Some(Stamped::clone(&stamped))
         })
         .take(OBSERVATIONS)
         .collect();
