@@ -62,7 +62,8 @@ impl<'a> Scene<'a> {
     }
 
     /// Log-density of what stood there in between, if that was nobody's put-back and no other's take: a hand that
-    /// presses adds any weight, and what is lifted for a moment is a product.
+    /// presses adds any weight (half of a Cauchy distribution: a few press very hard), and what is lifted for a moment is
+    /// a product.
     pub fn not_stood_log(&self) -> f64 {
         let Some(stood) = &self.change.stood else {
             return 0.0;
