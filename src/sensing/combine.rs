@@ -33,6 +33,9 @@ const ANOTHER: f64 = 3.0;
 const BACK_AGAIN: f64 = 6.0;
 /// Hands press far more often than somebody puts an item down that another takes at once.
 const AWAY_AGAIN: f64 = 10.0;
+/// A hand is lifted off two plates within so many blocks (0.08 s), each of which bore a good share of it.
+const LIFTED_AT_ONCE: f64 = 1.6;
+const LIFTED_SHARES: (f64, f64) = (0.2, 5.0);
 /// A level on which plates stand for less than this is none, blocks (0.08 s).
 const STOOD_BLOCKS_MIN: f64 = 1.5;
 /// How far such a level may be from what stands there, as a share of it, if it is seen for one block.
@@ -165,6 +168,25 @@ fn leak_cost(small: &Pending, big: &Pending) -> f64 {
     let share = small.delta.abs() / big.delta.abs();
     let most = if share < LEAK { LEAK } else { LEAK_OF_PRESS };
     (2.0 * most * big.delta.abs()).max(1.0).ln()
+}
+
+/// A hand that rests across two plates leaves both at once: what one of them knows to be a hand, the other need not
+/// take for a product.
+pub fn lift_hands(moves: &mut [Pending]) {
+    let hands: Vec<Pending> = (moves.iter())
+        .filter(|p| p.kind == Kind::Foreign && p.delta < 0.0)
+        .cloned()
+        .collect();
+    for p in moves.iter_mut() {
+        let lifted = |hand: &Pending| {
+            hand.cell.abs_diff(p.cell) == 1
+                && (hand.at - p.at).abs() <= LIFTED_AT_ONCE
+                && (LIFTED_SHARES.0..LIFTED_SHARES.1).contains(&(hand.delta / p.delta))
+        };
+        if p.kind == Kind::Item && p.delta < 0.0 && hands.iter().any(lifted) {
+            p.kind = Kind::Foreign;
+        }
+    }
 }
 
 /// Joins related moves to changes. `units` gives the weights of the products that stand on a cell, grams.

@@ -19,6 +19,9 @@ pub(super) const NOTICE_S: f64 = 0.25;
 /// How long an opened plate may wait for a better measured level, seconds.
 const PRECISION_WAIT_S: f64 = 2.5;
 
+/// A change of fewer standard deviations than this, with what the plate does by itself, is none.
+const SIGNIFICANT: f64 = 4.0;
+
 /// A rest that a trace can be cut at (0.25 s).
 const REST_VALUES: usize = 5;
 /// A change in so long a stretch without readings is unsure, blocks (3 s).
@@ -202,7 +205,9 @@ impl ShelfSensor {
                 first += 1;
                 continue;
             }
-            let moves: Vec<Pending> = members.iter().map(|&m| self.pending[m].clone()).collect();
+            let mut moves: Vec<Pending> =
+                members.iter().map(|&m| self.pending[m].clone()).collect();
+            combine::lift_hands(&mut moves);
             let unexplained: Vec<Pending> = (moves.iter())
                 .filter(|p| {
                     p.kind == Kind::Touch || !self.recent.iter().any(|r| combine::is_leak(p, *r))
@@ -214,6 +219,14 @@ impl ShelfSensor {
                 for (cell, _, sigma) in parts.iter_mut().flat_map(|part| &mut part.cells) {
                     let there = moves.iter().filter(|p| p.cell == *cell);
                     *sigma = sigma.hypot(there.map(|p| p.wander).fold(0.0, f64::max));
+                }
+                // What a plate does by itself while a hand rests there is nobody's deed, whatever it weighs.
+                for part in parts.iter_mut().filter(|part| part.kind == Kind::Item) {
+                    let net: f64 = part.cells.iter().map(|c| c.1).sum();
+                    let sigma = part.cells.iter().map(|c| c.2 * c.2).sum::<f64>().sqrt();
+                    if net.abs() < SIGNIFICANT * sigma {
+                        part.kind = Kind::Foreign;
+                    }
                 }
                 out.extend(parts.iter().map(|part| self.change(part, history, now)));
             }

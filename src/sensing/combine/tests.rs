@@ -218,3 +218,24 @@ fn what_comes_to_stay_is_not_lost_beside_what_leaves() {
         "{found:?}"
     );
 }
+
+/// What leaves beside a plate that a hand leaves is the hand, too; what comes, or leaves at another time, is not.
+#[test]
+fn a_hand_leaves_two_plates_at_once() {
+    // The move of plate 1 beside -200 g that a hand takes off plate 0 at 20, and whether it is an item.
+    let table: &[(&str, f64, f64, bool)] = &[
+        ("the other half of the hand", 20.6, -240.0, false),
+        ("an item a tenth of a second later", 22.2, -240.0, true),
+        ("something that comes", 20.2, 240.0, true),
+        ("far more than a hand leaves there", 20.2, -1500.0, true),
+    ];
+    for (name, at, delta, is_item) in table {
+        let hand = Pending {
+            kind: Kind::Foreign,
+            ..sudden(0, 20.0, -200.0)
+        };
+        let mut moves = [hand, sudden(1, *at, *delta)];
+        lift_hands(&mut moves);
+        assert_eq!(moves[1].kind == Kind::Item, *is_item, "{name}");
+    }
+}
