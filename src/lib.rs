@@ -40,6 +40,8 @@
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
 //! - [`evaluation`]: receipts and decisions against the truth: score, intervals, what went wrong, what doubt costs.
 //!
+//! - [`torture`]: whole store-days in which everything fails, and an auditor that shares no code with the coordinator.
+//!
 //! The world:
 //!
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
@@ -101,4 +103,5 @@ pub mod recording;
 pub mod sensing;
 pub mod simulate;
 pub mod store;
+pub mod torture;
 pub mod units;

@@ -28,6 +28,7 @@ pub mod simulate;
 mod situation_args;
 mod store_at;
 mod through_broker;
+pub mod torture;
 mod verdict;
 
 /// Stroll: an open, checkout-free store that runs on Raspberry Pi.
@@ -47,6 +48,7 @@ pub enum Command {
     Evaluate(evaluate::Args),
     Explain(explain::Args),
     Simulate(simulate::Args),
+    Torture(torture::Args),
     Import(import::Args),
     Config(config::Args),
     Coordinator(coordinator::Args),
@@ -64,6 +66,7 @@ impl Command {
             Command::Evaluate(args) => evaluate::run(args),
             Command::Explain(args) => explain::run(args),
             Command::Simulate(args) => simulate::run(args),
+            Command::Torture(args) => torture::run(args),
             Command::Import(args) => import::run(args),
             Command::Config(args) => config::run(args),
             Command::Coordinator(args) => coordinator::run(args),

@@ -31,6 +31,7 @@ mod program;
 mod recording;
 mod replay;
 mod simulate;
+mod simulation;
 mod situations;
 mod stripe;
 mod wire;
