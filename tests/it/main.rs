@@ -22,6 +22,7 @@ mod durable;
 mod evaluate;
 mod expect;
 mod floors;
+mod fuzz;
 mod health;
 mod journal;
 mod messages;
