@@ -153,6 +153,7 @@ impl People {
         seen
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each state, each short")]
     fn act(
         &mut self,
         index: usize,
