@@ -168,8 +168,10 @@ impl World {
 
     fn audited(mut self, options: Options) -> Result<Day, TortureError> {
         let live = self.store.stop();
-        let is_settled =
-            live.as_ref().is_some_and(|s| s.pending() == 0) && self.nodes.iter().all(Node::is_done);
+        let is_settled = live
+            .as_ref()
+            .is_some_and(|s| s.pending() == 0 && s.core().state().active.is_empty())
+            && self.nodes.iter().all(Node::is_done);
         let live_state = live.as_ref().map(state);
         drop(live);
         let chain = Archive::open(&self.store.path)?.verify(None);

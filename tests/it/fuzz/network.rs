@@ -67,8 +67,16 @@ fn answer(stream: TcpStream, script: &Script) -> std::io::Result<()> {
             script.0 += 1;
             script.1[at].clone()
         };
-        let body = if status == 204 || status == 304 { Vec::new() } else { body };
-        let mut answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+        let body = if status == 204 || status == 304 {
+            Vec::new()
+        } else {
+            body
+        };
+        let mut answer = format!(
+            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
         answer.extend(body);
         requests.get_mut().write_all(&answer)?;
     }
@@ -106,9 +114,18 @@ fn stripe_answers() {
     let payer = Some("phone".into());
     let requests = [
         PaymentRequest::Authorise { amount, payer },
-        PaymentRequest::Capture { authorisation: authorisation(), amount },
-        PaymentRequest::Void { authorisation: authorisation() },
-        PaymentRequest::Refund { authorisation: authorisation(), amount, by: Some("operator".to_owned()) },
+        PaymentRequest::Capture {
+            authorisation: authorisation(),
+            amount,
+        },
+        PaymentRequest::Void {
+            authorisation: authorisation(),
+        },
+        PaymentRequest::Refund {
+            authorisation: authorisation(),
+            amount,
+            by: Some("operator".to_owned()),
+        },
     ];
     fuzz("stripe", 1_500, Vec::new(), |input| {
         let script = script(input);
@@ -163,7 +180,9 @@ fn console_requests() {
         .enable_all()
         .build()
         .unwrap();
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
     let address = listener.local_addr().unwrap();
     let (_views, seen) = watch::channel(Arc::new(StoreView::opening(&corner(), Timestamp(0))));
     let (operations, mut done) = mpsc::channel(64);
@@ -184,7 +203,10 @@ fn console_requests() {
                 return Err(format!("{by:?} did {:?}", operation.action));
             }
         }
-        let alive = ask(address, b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let alive = ask(
+            address,
+            b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        );
         if !alive.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200")) {
             return Err("the console answers nobody any more".to_owned());
         }
