@@ -121,8 +121,15 @@ fn stripe_answers() {
                     if authorisation.is_empty() || !authorisation.bytes().all(is_id) {
                         return Err(format!("{request:?} is done as {authorisation:?}"));
                     }
-                    if !script.iter().any(|(status, _)| (200..300).contains(status)) {
-                        return Err(format!("{request:?} is done, and nothing was said to be"));
+                    let says = match request {
+                        PaymentRequest::Refund { .. } => "\"refund\"",
+                        _ => "\"pi_",
+                    };
+                    let said = |(status, body): &(u16, Vec<u8>)| {
+                        (200..300).contains(status) && String::from_utf8_lossy(body).contains(says)
+                    };
+                    if !script.iter().any(said) {
+                        return Err(format!("{request:?} is done, and no answer names {says}"));
                     }
                 }
                 Ok(PaymentOutcome::Declined { reason }) => fate = Fate::Refused(reason),
@@ -130,7 +137,7 @@ fn stripe_answers() {
                 Err(unavailable) => fate = Fate::refused(unavailable),
             }
             if let Fate::Refused(why) = &fate
-                && let Some(flaw) = super::flaw_of_reason(why)
+                && let Some(flaw) = super::flaw_of_reason(why, input.len())
             {
                 return Err(format!("{request:?}: the reason {flaw}: {why:.200?}"));
             }
@@ -184,8 +191,10 @@ fn console_requests() {
                 return Err(format!("{by:?} did {:?}", operation.action));
             }
         }
-        let alive = ask(address, b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        if !alive.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200")) {
+        // Three times, for a machine that is too busy for 20 ms.
+        let alive = || ask(address, b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let is_alive = |_| alive().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"));
+        if !(0..3).any(is_alive) {
             return Err("the console answers nobody any more".to_owned());
         }
         let head = String::from_utf8_lossy(&answer);
@@ -201,11 +210,15 @@ fn console_requests() {
 /// Sends bytes and reads what comes back, at most the beginning of a page.
 fn ask(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     // It may stop reading in the middle, which is its right.
     let _ = stream.write_all(bytes);
+    // Whoever hangs up at once gets no answer; who asks for a part of something waits for the rest of it.
+    stream.set_read_timeout(Some(Duration::from_millis(20)))?;
+    let mut answer = vec![0; 64 * 1024];
+    let begun = stream.read(&mut answer).unwrap_or(0);
+    answer.truncate(begun);
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let _ = stream.shutdown(Shutdown::Write);
-    let mut answer = Vec::new();
     match stream.take(64 * 1024).read_to_end(&mut answer) {
         Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error),
         _ => Ok(answer),
