@@ -95,12 +95,15 @@ fn flaw_of_reason(why: &str, input_bytes: usize) -> Option<&'static str> {
     if why.trim().is_empty() {
         return Some("is empty");
     }
-    (why.len() > REASON_BYTES_MAX + 2 * input_bytes).then_some("is far longer than the input")
+    (why.len() > REASON_BYTES_MAX + 4 * input_bytes).then_some("is far longer than the input")
 }
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}, no number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is {text}, no number")),
+    )
 }
 
 /// The corpus of a target, in the order of its names.
@@ -111,7 +114,10 @@ fn committed(target: &str) -> Vec<Vec<u8>> {
     };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect()
 }
 
 /// Writes an input where it can be looked at and taken into the corpus.
@@ -145,7 +151,12 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, before: &T, after: &T) -> Re
     let differs = before.bytes().zip(after.bytes()).position(|(a, b)| a != b);
     let around = |text: &str| {
         let at = differs.unwrap_or(0);
-        String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(60)..text.len().min(at + 60)]).into_owned()
+        String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(60)..text.len().min(at + 60)])
+            .into_owned()
     };
-    Err(format!("{what}: …{}… became …{}…", around(&before), around(&after)))
+    Err(format!(
+        "{what}: …{}… became …{}…",
+        around(&before),
+        around(&after)
+    ))
 }

@@ -9,8 +9,8 @@ use stroll::edge::gateway::Payers;
 use stroll::edge::recording::DefinitionFile;
 use stroll::edge::wire;
 use stroll::observation::Stamped;
-use stroll::store::definition;
 use stroll::store::Definition;
+use stroll::store::definition;
 use stroll::units::Timestamp;
 
 use super::{Fate, Judged, fuzz, same, text};
@@ -19,7 +19,10 @@ use super::{Fate, Judged, fuzz, same, text};
 #[test]
 fn wire_messages() {
     fuzz("wire", 40_000, Vec::new(), |input| {
-        let line = input.iter().position(|&b| b == b'\n').unwrap_or(input.len());
+        let line = input
+            .iter()
+            .position(|&b| b == b'\n')
+            .unwrap_or(input.len());
         let topic = String::from_utf8_lossy(&input[..line]);
         let payload = input.get(line + 1..).unwrap_or_default();
         let message = match wire::decode(&topic, payload) {
@@ -38,8 +41,12 @@ fn wire_messages() {
                 return Ok(Fate::Refused(why));
             }
         };
-        let store = wire::parse_topic(&topic).map_err(|e| e.to_string())?.store.to_owned();
-        let again = wire::encode(&store, &message).map_err(|e| format!("cannot be written: {e}"))?;
+        let store = wire::parse_topic(&topic)
+            .map_err(|e| e.to_string())?
+            .store
+            .to_owned();
+        let again =
+            wire::encode(&store, &message).map_err(|e| format!("cannot be written: {e}"))?;
         same("the topic", &topic.as_ref(), &again.topic.as_str())?;
         let read = wire::decode(&again.topic, &again.payload);
         let read = read.map_err(|e| format!("what is written cannot be read: {e}"))?;
@@ -91,7 +98,10 @@ fn store_definitions() {
         let file: DefinitionFile = serde_json::from_str(&written)
             .map_err(|e| format!("what is written cannot be read: {e}"))?;
         let read = Definition::try_from(file).map_err(|e| format!("contradicts itself: {e}"))?;
-        let (before, after) = (DefinitionFile::from(&definition), DefinitionFile::from(&read));
+        let (before, after) = (
+            DefinitionFile::from(&definition),
+            DefinitionFile::from(&read),
+        );
         same("the definition", &before, &after)?;
         Ok(Fate::Taken)
     });
@@ -132,9 +142,16 @@ fn entry_codes() {
             Ok(code) => code,
             Err(error) => return Ok(Fate::refused(error)),
         };
-        same("the one spelling of a code", &text, &code.to_string().as_str())?;
+        same(
+            "the one spelling of a code",
+            &text,
+            &code.to_string().as_str(),
+        )?;
         for now in [i64::MIN, -1, 0, 1_600_000_000_000_000, i64::MAX] {
-            if code.verify("store", b"nobody has this key", Timestamp(now)).is_ok() {
+            if code
+                .verify("store", b"nobody has this key", Timestamp(now))
+                .is_ok()
+            {
                 return Err("a code opens without its key".to_owned());
             }
         }

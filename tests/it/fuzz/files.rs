@@ -22,7 +22,9 @@ pub fn corner() -> Definition {
 /// Every value of a corpus that is one.
 fn values<T: serde::de::DeserializeOwned>(target: &str) -> Vec<T> {
     let corpus = committed(target);
-    let read = corpus.iter().flat_map(|bytes| serde_json::from_slice(bytes));
+    let read = corpus
+        .iter()
+        .flat_map(|bytes| serde_json::from_slice(bytes));
     read.collect()
 }
 
@@ -83,9 +85,13 @@ fn journal_files() {
     let path = folder.path().join("journal.sqlite");
     put(&path, &good);
     let archive = Archive::open(&path).unwrap();
-    let written: Vec<(String, Hash)> =
-        (entries(&archive).unwrap().into_iter()).map(|filed| (filed.text, filed.hash)).collect();
-    assert_eq!(archive.verify(None).unwrap().head.entries, written.len() as u64);
+    let written: Vec<(String, Hash)> = (entries(&archive).unwrap().into_iter())
+        .map(|filed| (filed.text, filed.hash))
+        .collect();
+    assert_eq!(
+        archive.verify(None).unwrap().head.entries,
+        written.len() as u64
+    );
     drop(archive);
     let mut more = vec![good.clone(), good];
     for version in ["journal-v1.sqlite", "journal-v2.sqlite"] {
@@ -98,16 +104,24 @@ fn journal_files() {
     let restored = folder.path().join("restored.sqlite");
     fuzz("journal", 600, more, |input| {
         put(&path, input);
-        let verified = Archive::open(&path)
-            .and_then(|archive| Ok((archive.verify(None)?, archive)));
+        let verified =
+            Archive::open(&path).and_then(|archive| Ok((archive.verify(None)?, archive)));
         let fate = match verified {
             Err(error) => Fate::refused(error),
             Ok((checked, archive)) => {
                 let found = entries(&archive)?;
                 let found: Vec<_> = found.into_iter().map(|f| (f.text, f.hash)).collect();
-                same("the number of entries", &checked.head.entries, &(found.len() as u64))?;
+                same(
+                    "the number of entries",
+                    &checked.head.entries,
+                    &(found.len() as u64),
+                )?;
                 let expected = written.get(..found.len()).unwrap_or_default();
-                same("entries that pass for what was written", &expected, &found.as_slice())?;
+                same(
+                    "entries that pass for what was written",
+                    &expected,
+                    &found.as_slice(),
+                )?;
                 Fate::Taken
             }
         };
@@ -119,7 +133,9 @@ fn journal_files() {
         }
         // The store itself opens it, brings it up to date where it is old, and goes on.
         if let Ok(mut journal) = Journal::open(&path, &definition) {
-            let _ = journal.load().map(|contents| contents.observations.flatten().count());
+            let _ = journal
+                .load()
+                .map(|contents| contents.observations.flatten().count());
             let _ = journal.devices();
             let _ = journal.snapshot();
         }
@@ -147,7 +163,11 @@ fn journal_snapshots() {
         let once = serde_json::to_string(&read).map_err(|e| format!("cannot be written: {e}"))?;
         let again: Snapshot = serde_json::from_str(&once)
             .map_err(|e| format!("what is written cannot be read: {e}"))?;
-        same("the snapshot", &once, &serde_json::to_string(&again).unwrap())?;
+        same(
+            "the snapshot",
+            &once,
+            &serde_json::to_string(&again).unwrap(),
+        )?;
         let nodes: [NodeName; 1] = ["shelf".into()];
         let (core, _, _) = Coordinator::from_snapshot(definition.clone(), &nodes, again);
         serde_json::to_string(&core.snapshot()).map_err(|e| format!("cannot be kept: {e}"))?;

@@ -163,11 +163,7 @@ fn splice(bytes: &mut Vec<u8>, at: usize, other: &[u8], random: &mut Random) {
 }
 
 /// The first piece from `at` on, or before it, of bytes that `is_part` takes.
-fn piece(
-    bytes: &[u8],
-    at: usize,
-    is_part: impl Fn(u8) -> bool,
-) -> Option<std::ops::Range<usize>> {
+fn piece(bytes: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> Option<std::ops::Range<usize>> {
     let found = bytes[at..].iter().position(|&b| is_part(b));
     let begin = match found {
         Some(found) => at + found,
@@ -270,7 +266,10 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 fn drop_or_double_line(bytes: &mut Vec<u8>, at: usize, random: &mut Random) {
-    let begin = bytes[..at].iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1);
+    let begin = bytes[..at]
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(0, |n| n + 1);
     let length = bytes[begin..].iter().position(|&b| b == b'\n');
     let end = length.map_or(bytes.len(), |length| begin + length + 1);
     if random.below(2) == 0 {

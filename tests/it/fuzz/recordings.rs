@@ -21,11 +21,15 @@ fn judge(path: &Path) -> Judged {
     let partial = open(path, &PARTIAL);
     let whole = match (open(path, &OpenOptions::default()), partial) {
         (Ok(whole), Ok(_)) => whole,
-        (Ok(_), Err(error)) => return Err(format!("whole, it can be read, and in part not: {error}")),
+        (Ok(_), Err(error)) => {
+            return Err(format!("whole, it can be read, and in part not: {error}"));
+        }
         (Err(error), Ok(part)) => {
             let damage = part.damage.unwrap_or_default();
             if damage.trim().is_empty() {
-                return Err(format!("a part of it does not say what is damaged: {error}"));
+                return Err(format!(
+                    "a part of it does not say what is damaged: {error}"
+                ));
             }
             return Ok(Fate::refused(error));
         }
@@ -146,7 +150,10 @@ fn competition_folders() {
             let Some(rest) = begin.map(|begin| &input[begin + head.len()..]) else {
                 continue;
             };
-            let end = rest.windows(3).position(|w| w == b"== ").unwrap_or(rest.len());
+            let end = rest
+                .windows(3)
+                .position(|w| w == b"== ")
+                .unwrap_or(rest.len());
             std::fs::write(folder.path().join(name), &rest[..end]).unwrap();
         }
         judge(folder.path())
