@@ -68,6 +68,10 @@ fn fuzz(target: &str, inputs: u64, more: Vec<Vec<u8>>, mut judge: impl FnMut(&[u
                 continue;
             }
             Ok(Ok(Fate::Refused(why))) => match flaw_of_reason(&why, input.len()) {
+                None if index < whole => {
+                    println!("{target}: corpus {index} refused: {why:.300}");
+                    continue;
+                }
                 None => continue,
                 Some(flaw) => format!("the reason {flaw}: {:?}", why.get(..2_000).unwrap_or(&why)),
             },
