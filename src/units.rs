@@ -44,12 +44,12 @@ impl Timestamp {
 
     /// `self - earlier` in seconds; negative if `earlier` is later.
     pub fn seconds_since(self, earlier: Timestamp) -> f64 {
-        (self.0 - earlier.0) as f64 / 1e6
+        self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
 
     /// This moment moved by `seconds`, which may be negative.
     pub fn plus_seconds(self, seconds: f64) -> Self {
-        Timestamp(self.0 + (seconds * 1e6).round() as i64)
+        Timestamp(self.0.saturating_add((seconds * 1e6).round() as i64))
     }
 }
 

@@ -237,7 +237,7 @@ pub fn decode(topic: &str, payload: &[u8]) -> Result<Message, WireError> {
 
 /// A message that cannot be read or must not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("message on `{topic}`: {fault}")]
+#[error("{}", readable(&format!("message on `{topic}`: {fault}")))]
 pub struct WireError {
     /// Where it came from or was bound for, cut at 200 bytes.
     pub topic: String,
@@ -256,6 +256,13 @@ impl WireError {
             stamp: None,
         }
     }
+}
+
+/// The text in at most a thousand characters that can be printed: parts of a message are in it, and it is kept in the
+/// journal.
+fn readable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().take(1_000).map(shown).collect()
 }
 
 /// What is wrong with a message.

@@ -33,7 +33,12 @@ fn wire_messages() {
                 {
                     return Err(format!("a stamp of {} on {topic} is believed", stamp.node));
                 }
-                return Ok(Fate::refused(error));
+                // It goes into the journal, and to a terminal.
+                let why = error.to_string();
+                if why.len() > 4_096 || why.contains(char::is_control) {
+                    return Err(format!("no sentence to keep: {why:.2000?}"));
+                }
+                return Ok(Fate::Refused(why));
             }
         };
         let store = wire::parse_topic(&topic)

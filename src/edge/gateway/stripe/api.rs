@@ -148,7 +148,8 @@ impl Api {
             query.extend(last.map(|id| ("starting_after", id.to_owned())));
             let mut page = self.get(path, &query)?;
             let more = page["has_more"].as_bool().unwrap_or(false);
-            let Value::Array(objects) = page["data"].take() else {
+            // By `get_mut`: to index what is no object panics.
+            let Some(Value::Array(objects)) = page.get_mut("data").map(Value::take) else {
                 return Err(unknown("the answer holds no list".to_owned()));
             };
             all.extend(objects);

@@ -270,7 +270,7 @@ impl Stripe {
             let query = [("payment_intent", id.to_owned())];
             let refunds = self.api.list("/v1/refunds", &query, PAGES_MAX)?;
             if let Some(refund) = find_ours(refunds, key) {
-                return Ok(read_refund(&refund, id));
+                return read_refund(&refund, id);
             }
         }
         let form = [
@@ -279,7 +279,7 @@ impl Stripe {
             (METADATA, key.to_string()),
         ];
         match self.api.post("/v1/refunds", key.as_str(), &form) {
-            Ok(refund) => Ok(read_refund(&refund, id)),
+            Ok(refund) => read_refund(&refund, id),
             // It was looked for just now, and is not there.
             Err(ApiError::Spent { why }) if again => declined(why),
             Err(ApiError::Refused(refusal)) => declined(refusal.to_string()),
@@ -345,6 +345,9 @@ fn is_about_the_payer(refusal: &Refusal) -> bool {
 
 /// What became of a hold that was to be captured or released; none if it is still there.
 fn read_closed(intent: &Value, id: &str, close: &Close) -> Option<PaymentOutcome> {
+    if intent["id"].as_str() != Some(id) {
+        return None;
+    }
     let done = || PaymentOutcome::Done {
         authorisation: id.to_owned(),
     };
@@ -372,8 +375,11 @@ fn read_closed(intent: &Value, id: &str, close: &Close) -> Option<PaymentOutcome
     }
 }
 
-fn read_refund(refund: &Value, id: &str) -> PaymentOutcome {
-    match refund["status"].as_str() {
+fn read_refund(refund: &Value, id: &str) -> Settled {
+    if refund["object"].as_str() != Some("refund") {
+        return Err(unsettled("the answer is no refund".to_owned()));
+    }
+    Ok(match refund["status"].as_str() {
         Some("failed" | "canceled") => PaymentOutcome::Declined {
             reason: refund["failure_reason"]
                 .as_str()
@@ -383,7 +389,7 @@ fn read_refund(refund: &Value, id: &str) -> PaymentOutcome {
         _ => PaymentOutcome::Done {
             authorisation: id.to_owned(),
         },
-    }
+    })
 }
 
 fn find_ours(objects: Vec<Value>, key: &IdempotencyKey) -> Option<Value> {

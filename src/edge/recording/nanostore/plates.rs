@@ -221,6 +221,9 @@ fn parse(line: &str) -> Result<Batch, LineFlaw> {
     }
     let sent_at = clock::possible(timestamp).ok_or(Flaw::NoTime(timestamp))?;
     let shape = Shape::checked(&values.shape)?;
+    // The first sample is that much earlier, and must be possible as well.
+    let first_s = timestamp - f64::from(shape.samples) / rate_hz;
+    clock::possible(first_s).ok_or(Flaw::NoTime(first_s))?;
     let counts = shape.counts(&values.data, &values.shape)?;
     Ok(Batch {
         gondola: plate_data.plate_id.shelf_id.gondola_id.id,
