@@ -125,6 +125,10 @@ pub enum Flaw {
     NoTime(f64),
     #[error("a body {0:.0} m away is impossible")]
     NoPlace(f64),
+    #[error(
+        "a facing that is {0:e} m from the store's origin, or so wide, is impossible (up to 10 km is)"
+    )]
+    TooFar(f64),
     #[error("the file does not begin as an MCAP file")]
     NotMcap,
     #[error("the file is cut off")]

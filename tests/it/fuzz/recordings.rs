@@ -142,7 +142,7 @@ fn competition_folders() {
         "truth.json",
     ];
     let folder = tempfile::tempdir().unwrap();
-    fuzz("nanostore", 1_000, Vec::new(), |input| {
+    fuzz("nanostore", 4_000, Vec::new(), |input| {
         for name in NAMES {
             let _ = std::fs::remove_file(folder.path().join(name));
             let head = format!("== {name}\n");

@@ -23,6 +23,8 @@ use crate::units::{Currency, Milligrams, Money, Point};
 const MINOR_PER_PRICE: f64 = 100.0;
 const PRICE_MAX: f64 = 1e9;
 const WEIGHT_G_MAX: f64 = 1e6;
+/// No store reaches further from its origin, metres.
+const COORDINATE_MAX_M: f64 = 10_000.0;
 
 /// The two files, read but not yet put together: that takes the shapes of the gondolas.
 #[derive(Debug)]
@@ -343,6 +345,13 @@ fn parse_entry(line: &str) -> Result<Entry, LineFlaw> {
         turn_rad: c.transform.rotation.z,
         width_m: c.dim_x,
     });
+    let Point { x, y, z } = place.left;
+    let far = [x, y, z, place.width_m]
+        .into_iter()
+        .find(|m| !(m.abs() <= COORDINATE_MAX_M));
+    if let Some(metres) = far {
+        return Err(Flaw::TooFar(metres).into());
+    }
     Ok(Entry {
         plates,
         code: code.map(Cow::into_owned),
