@@ -10,7 +10,7 @@ use super::lines::{self, LineFlaw, Lines, Located};
 use super::places::{FacingPlace, Places};
 use super::plates::GondolaShape;
 use super::{CEILING, gondola_node};
-use crate::edge::recording::{Damage, RecordingError};
+use crate::edge::recording::{Damage, Flaw, RecordingError};
 use crate::store::catalogue::canonical;
 use crate::store::normal_form;
 use crate::store::{
