@@ -348,7 +348,7 @@ fn parse_entry(line: &str) -> Result<Entry, LineFlaw> {
     let Point { x, y, z } = place.left;
     let far = [x, y, z, place.width_m]
         .into_iter()
-        .find(|m| !(m.abs() <= COORDINATE_MAX_M));
+        .find(|m| !(-COORDINATE_MAX_M..=COORDINATE_MAX_M).contains(m));
     if let Some(metres) = far {
         return Err(Flaw::TooFar(metres).into());
     }
