@@ -121,15 +121,15 @@ impl<'a> Follower<'a> {
     /// The same shopper puts something of it back.
     fn put_back(&self, put: &Attributed) -> Option<String> {
         let both = self.kind == ChangeKind::Take
-            && put.kind == ChangeKind::Put
             && self.stands.verdict == AttributionVerdict::Accepted
             && put.verdict == AttributionVerdict::Accepted;
-        let (who, items) = (put.hypotheses.first()?.shares())
-            .find(|(session, items)| {
-                session.is_some_and(|s| self.concerns(s)) && self.is_same(items)
+        let back = (put.movements(put.hypotheses.first()?))
+            .filter(|moved| !moved.is_take)
+            .find(|moved| {
+                moved.session.is_some_and(|s| self.concerns(s)) && self.is_same(moved.items)
             })
             .filter(|_| both)?;
-        let (who, what) = (self.played.name_of(who?), self.items(items));
+        let (who, what) = (self.played.name_of(back.session?), self.items(back.items));
         Some(format!("{} {who} put back {what}", self.time(put.at)))
     }
 
