@@ -105,3 +105,4 @@ pub mod simulate;
 pub mod store;
 pub mod torture;
 pub mod units;
+pub mod vision;
