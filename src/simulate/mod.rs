@@ -17,6 +17,7 @@ mod body;
 mod device;
 mod duo;
 mod effect;
+pub mod eyes;
 mod extras;
 mod floor;
 mod hands;

@@ -21,6 +21,7 @@ pub mod preprocess;
 pub mod prototypes;
 pub mod recognition;
 pub mod reliability;
+pub mod shelf_eyes;
 #[cfg(test)]
 mod testing;
 pub mod tracking;
