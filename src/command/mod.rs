@@ -25,6 +25,7 @@ mod plot;
 mod printed;
 pub mod replay;
 mod serving;
+mod shelf_camera_args;
 pub mod simulate;
 mod situation_args;
 mod store_at;

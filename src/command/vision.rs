@@ -4,6 +4,7 @@ mod bench;
 mod detect;
 mod eval;
 mod eval_tracks;
+mod follow;
 pub(super) mod models;
 mod qr;
 mod record;
@@ -19,6 +20,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Detect(detect::Args),
+    Follow(follow::Args),
     Watch(watch::Args),
     Eval(eval::Args),
     EvalTracks(eval_tracks::Args),
@@ -30,6 +32,7 @@ enum What {
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Detect(args) => detect::run(args),
+        What::Follow(args) => follow::run(args),
         What::Watch(args) => watch::run(args),
         What::Eval(args) => eval::run(args),
         What::EvalTracks(args) => eval_tracks::run(args),

@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod pictures;
 pub mod playback;
 pub mod recording;
+pub mod shelf_cameras;
 pub mod shell;
 pub mod sqlite;
 pub mod wire;

@@ -9,9 +9,13 @@
 
 pub mod assignment;
 pub mod bounding_box;
+pub mod camera_geometry;
+pub mod camera_health;
 pub mod codes;
 pub mod embedding;
 pub mod engine;
+pub mod floor_tracking;
+pub mod frame_ring;
 pub mod kalman;
 pub mod model_card;
 pub mod overlay;
@@ -22,6 +26,7 @@ pub mod prototypes;
 pub mod recognition;
 pub mod reliability;
 pub mod shelf_eyes;
+pub mod shelf_view;
 #[cfg(test)]
 mod testing;
 pub mod tracking;

@@ -104,25 +104,26 @@ impl<L: Ord + Clone> Prototypes<L> {
         })
     }
 
-    /// Log-likelihoods of a picture for the products of a shelf, in their order, without prior; the best is 0.
+    /// Log-likelihoods of a picture for every product that is known, best first, and that of any other thing; without prior,
+    /// the best of all is 0.
     ///
-    /// A product that was never enrolled may look like anything: it is as likely as one at the threshold of the unknown. With
-    /// a floor, so that no picture alone rules a product out.
+    /// What was never enrolled may look like anything: it is as likely as a product at the threshold of the unknown. With a
+    /// floor, so that no picture alone rules a product out.
     pub fn log_likelihoods(
         &self,
         seen: &Embedding,
-        products: &[L],
         scale: f64,
         unknown_below: f64,
-    ) -> Vec<f64> {
-        let logs = products
-            .iter()
-            .map(|p| scale * self.cosine(p, seen).unwrap_or(unknown_below));
-        let logs: Vec<f64> = logs.collect();
-        let best = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        logs.into_iter()
-            .map(|log| (log - best).max(LOG_LIKELIHOOD_MIN))
-            .collect()
+    ) -> (Vec<(L, f64)>, f64) {
+        let known = self.rows.keys();
+        let logs = known.filter_map(|label| Some((label.clone(), scale * self.cosine(label, seen)?)));
+        let mut logs: Vec<(L, f64)> = logs.collect();
+        let other = scale * unknown_below;
+        let best = logs.iter().map(|(_, log)| *log).fold(other, f64::max);
+        let floored = |log: f64| (log - best).max(LOG_LIKELIHOOD_MIN);
+        logs.iter_mut().for_each(|(_, log)| *log = floored(*log));
+        logs.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        (logs, floored(other))
     }
 }
 
@@ -162,10 +163,14 @@ mod tests {
         let mut known = Prototypes::default();
         known.enrol("beans", vec![e(1.0, 0.0)]);
         known.enrol("soup", vec![e(0.0, 1.0)]);
-        let logs = known.log_likelihoods(&e(1.0, 0.0), &["soup", "never seen", "beans"], 4.0, 0.5);
-        assert_eq!(logs, [-4.0, -2.0, 0.0]);
-        let logs = known.log_likelihoods(&e(1.0, 0.0), &["soup", "beans"], 400.0, 0.5);
-        assert_eq!(logs, [LOG_LIKELIHOOD_MIN, 0.0]);
-        assert_eq!(known.log_likelihoods(&e(1.0, 0.0), &[], 4.0, 0.5), [0.0; 0]);
+        let of = |scale| known.log_likelihoods(&e(1.0, 0.0), scale, 0.5);
+        assert_eq!(of(4.0), (vec![("beans", 0.0), ("soup", -4.0)], -2.0));
+        let floor = LOG_LIKELIHOOD_MIN;
+        assert_eq!(of(400.0), (vec![("beans", 0.0), ("soup", floor)], floor));
+        // Like nothing that is known: any other thing is likeliest.
+        let (logs, others) = known.log_likelihoods(&e(-1.0, -1.0), 4.0, 0.5);
+        assert!(others == 0.0 && logs.iter().all(|(_, log)| *log < -4.0), "{logs:?}");
+        let nobody: Prototypes<&str> = Prototypes::default();
+        assert_eq!(nobody.log_likelihoods(&e(1.0, 0.0), 4.0, 0.5), (vec![], 0.0));
     }
 }

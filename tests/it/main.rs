@@ -35,4 +35,5 @@ mod simulate;
 mod simulation;
 mod situations;
 mod stripe;
+mod vision;
 mod wire;

@@ -9,6 +9,7 @@ use crate::edge::pictures::{self, PictureError};
 use crate::units::Timestamp;
 use crate::vision::picture::Picture;
 
+pub mod calibration;
 mod files;
 mod pipe;
 mod recording;
@@ -67,6 +68,8 @@ pub enum CameraError {
     },
     #[error("{path}: the recording holds no frames (channels of foxglove.CompressedImage)")]
     NoFrames { path: PathBuf },
+    #[error("{path}: it is no calibration of cameras: {why}")]
+    Calibration { path: PathBuf, why: String },
     #[error("{path}: the recording is damaged: {why}")]
     Damaged { path: PathBuf, why: String },
     #[error(

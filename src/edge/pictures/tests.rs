@@ -115,5 +115,5 @@ fn files_are_ordered_by_their_numbers() {
     }
     let found = files_in(folder.path()).unwrap();
     let names: Vec<_> = found.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["a.jpeg", "f2x.png", "f9.JPG", "f010.png", "f10.jpg"]);
+    assert_eq!(names, ["a.jpeg", "f2x.png", "f9.JPG", "f10.jpg", "f010.png"]);
 }
