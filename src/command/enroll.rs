@@ -57,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         println!("{} is forgotten; {}", args.gtin, count(&gallery, &args.gallery));
         return Ok(());
     }
-    let mut recogniser = model.recogniser(args.models.engine())?;
+    let mut recogniser = model.recogniser(&args.models.engine())?;
     let mut shots: Vec<Embedding> = Vec::new();
     let mut take = |frame: &camera::Frame| -> anyhow::Result<()> {
         let look = recogniser.look(&frame.picture()?);

@@ -50,7 +50,7 @@ impl Args {
                 self.gallery.display()
             );
         };
-        let recogniser = model.recogniser(self.models.engine())?;
+        let recogniser = model.recogniser(&self.models.engine())?;
         let mut eyes = ShelfCameras::new(recogniser, gallery.products, &model.card.version);
         for (shelf, name) in &self.shelf_camera {
             if name.ends_with(".mcap") {

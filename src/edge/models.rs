@@ -94,7 +94,7 @@ impl ModelFile {
         })
     }
 
-    fn engine(&self, kind: EngineKind) -> Result<Box<dyn engine::Engine>, ModelError> {
+    fn engine(&self, kind: &EngineKind) -> Result<Box<dyn engine::Engine>, ModelError> {
         engine::load(kind, &self.onnx, &self.card).map_err(|error| self.engine_error(error))
     }
 
@@ -105,13 +105,13 @@ impl ModelFile {
     }
 
     /// The network, ready to look at products.
-    pub fn recogniser(&self, kind: EngineKind) -> Result<Recogniser, ModelError> {
+    pub fn recogniser(&self, kind: &EngineKind) -> Result<Recogniser, ModelError> {
         let engine = self.engine(kind)?;
         Recogniser::new(&self.card, engine).ok_or_else(|| self.other_kind(ModelKind::Products))
     }
 
     /// The network, ready to look for people.
-    pub fn people_detector(&self, kind: EngineKind) -> Result<PeopleDetector, ModelError> {
+    pub fn people_detector(&self, kind: &EngineKind) -> Result<PeopleDetector, ModelError> {
         let engine = self.engine(kind)?;
         PeopleDetector::new(&self.card, engine).ok_or_else(|| self.other_kind(ModelKind::People))
     }

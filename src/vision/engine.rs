@@ -1,7 +1,11 @@
 //! What runs a network: one trait, and behind it whichever engines the program was built with.
 
+use std::path::PathBuf;
+
 use super::model_card::ModelCard;
 
+#[cfg(feature = "ort")]
+mod ort;
 #[cfg(feature = "vision")]
 mod tract;
 
@@ -43,21 +47,24 @@ pub enum EngineError {
 }
 
 /// Which engine runs the networks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
     /// tract, in Rust: nothing has to be installed.
     #[default]
     Tract,
+    /// onnxruntime, from that library.
+    Ort { library: PathBuf },
 }
 
 /// Loads a network and optimises it, which takes some tenths of a second: once at the start.
 pub fn load(
-    kind: EngineKind,
+    kind: &EngineKind,
     onnx: &[u8],
     card: &ModelCard,
 ) -> Result<Box<dyn Engine>, EngineError> {
     match kind {
         EngineKind::Tract => load_tract(onnx, card),
+        EngineKind::Ort { library } => load_ort(library, onnx, card),
     }
 }
 
@@ -71,8 +78,22 @@ fn load_tract(_: &[u8], _: &ModelCard) -> Result<Box<dyn Engine>, EngineError> {
     Err(EngineError::NotBuilt { feature: "vision" })
 }
 
+#[cfg(feature = "ort")]
+fn load_ort(
+    library: &std::path::Path,
+    onnx: &[u8],
+    card: &ModelCard,
+) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(ort::Ort::load(library, onnx, card)?))
+}
+
+#[cfg(not(feature = "ort"))]
+fn load_ort(_: &std::path::Path, _: &[u8], _: &ModelCard) -> Result<Box<dyn Engine>, EngineError> {
+    Err(EngineError::NotBuilt { feature: "ort" })
+}
+
 /// Checks what every engine has to promise of its outputs.
-#[cfg_attr(not(feature = "vision"), allow(dead_code, reason = "no engine is built in"))]
+#[cfg_attr(not(any(feature = "vision", feature = "ort")), allow(dead_code, reason = "no engine is built in"))]
 fn checked(outputs: Vec<Output>, card: &ModelCard) -> Result<Vec<Output>, EngineError> {
     for (output, name) in outputs.iter().zip(card.outputs()) {
         if !output.values.iter().all(|v| v.is_finite()) {

@@ -36,7 +36,7 @@ struct Line {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.models.open(ModelKind::People)?;
-    let mut detector = model.people_detector(args.models.engine())?;
+    let mut detector = model.people_detector(&args.models.engine())?;
     let score_min = args.score_min.unwrap_or(detector.score_min());
     let mut frames = camera::open(&args.source)?;
     let mut out = std::io::stdout().lock();

@@ -103,7 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let path = args.folder.join("classes.csv");
     let classes = Classes::parse(&text(&path)?).with_context(|| path.display().to_string())?;
     let model = args.models.open(ModelKind::Products)?;
-    let recogniser = model.recogniser(args.models.engine())?;
+    let recogniser = model.recogniser(&args.models.engine())?;
     let mut bench = Bench {
         folder: args.folder.clone(),
         classes,

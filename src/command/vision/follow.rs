@@ -63,7 +63,7 @@ struct Person {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.models.open(ModelKind::People)?;
-    let mut detector = model.people_detector(args.models.engine())?;
+    let mut detector = model.people_detector(&args.models.engine())?;
     let settings = TrackerSettings::for_detector(detector.score_min());
     let known = calibration::read(&args.calibration)?;
     let mut eyes = Vec::new();

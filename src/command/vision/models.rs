@@ -12,6 +12,20 @@ pub struct Args {
     /// The folder of the models [default: `models` here, beside the program, or above it]
     #[arg(long, value_name = "DIR", env = "STROLL_MODELS")]
     models: Option<PathBuf>,
+    /// What runs the networks
+    #[arg(long, value_enum, default_value_t = Engine::Tract)]
+    engine: Engine,
+    /// The library of onnxruntime, for `--engine ort`
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH", default_value = "libonnxruntime.so")]
+    onnxruntime: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// In Rust, and built in
+    Tract,
+    /// onnxruntime
+    Ort,
 }
 
 impl Args {
@@ -27,7 +41,12 @@ impl Args {
 
     /// What runs them.
     pub fn engine(&self) -> EngineKind {
-        EngineKind::Tract
+        match self.engine {
+            Engine::Tract => EngineKind::Tract,
+            Engine::Ort => EngineKind::Ort {
+                library: self.onnxruntime.clone(),
+            },
+        }
     }
 
     fn folder(&self, kind: ModelKind) -> PathBuf {

@@ -41,7 +41,7 @@ const COLOURS: [[u8; 3]; 6] = [
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.models.open(ModelKind::People)?;
-    let mut detector = model.people_detector(args.models.engine())?;
+    let mut detector = model.people_detector(&args.models.engine())?;
     let mut frames = camera::open(&args.source)?;
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("{} cannot be made", args.out.display()))?;

@@ -55,7 +55,7 @@ fn each_wrong_model_is_told_for_what_it_is() {
 fn bytes_that_are_no_network() {
     let folder = folder(&CARD.replace("SUM", &sha256(b"network")), Some(b"network"));
     let file = ModelFile::open(folder.path(), ModelKind::People).unwrap();
-    let Err(error) = file.people_detector(EngineKind::Tract) else {
+    let Err(error) = file.people_detector(&EngineKind::Tract) else {
         panic!("it is no network");
     };
     let said = if cfg!(feature = "vision") {
