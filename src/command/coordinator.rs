@@ -139,7 +139,7 @@ async fn serve(
         tokio::select! {
             () = serving::stopped(stop.clone()) => break Ok(()),
             broken = store.broken() => break broken,
-            Some(operation) = operated.recv() => store.tell(operating::input(&operation)).await,
+            Some(operation) = operated.recv() => operating::perform(operation, &store, definition.currency).await,
             _ = looked.tick() => if let Some(input) = disk.look() {
                 store.tell(input).await;
             },

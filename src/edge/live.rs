@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::coordinator::{Coordinator, Effect, Input};
+use crate::coordinator::{Coordinator, Effect, Input, Rejection};
 use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
@@ -45,9 +45,12 @@ pub type Watcher = Box<dyn FnMut(&Coordinator, &[Effect], Timestamp) + Send>;
 
 /// A store at work on a thread of its own: messages in, one commit a group, words to the nodes out.
 pub struct LiveStore {
-    told: mpsc::Sender<Input>,
+    told: mpsc::Sender<Told>,
     thread: JoinHandle<Result<Shell<Coordinator>, ShellError>>,
 }
+
+/// An input, and where its answer goes if somebody waits for one.
+type Told = (Input, Option<oneshot::Sender<Result<(), Rejection>>>);
 
 /// What a [`LiveStore`] works with.
 pub struct StoreParts {
@@ -75,7 +78,15 @@ impl LiveStore {
 
     /// Tells the store something that doesn't come over the wire. False if it has stopped.
     pub async fn tell(&self, input: Input) -> bool {
-        self.told.send(input).await.is_ok()
+        self.told.send((input, None)).await.is_ok()
+    }
+
+    /// The same for what a person asks for: resolves once it is durable, or to why nothing was done. None if the store has
+    /// stopped.
+    pub async fn ask(&self, input: Input) -> Option<Result<(), Rejection>> {
+        let (answer, answered) = oneshot::channel();
+        self.told.send((input, Some(answer))).await.ok()?;
+        answered.await.ok()
     }
 
     /// Whether the store has stopped by itself.
@@ -101,7 +112,7 @@ impl LiveStore {
 fn run_store(
     runtime: &tokio::runtime::Handle,
     mut parts: StoreParts,
-    mut told: mpsc::Receiver<Input>,
+    mut told: mpsc::Receiver<Told>,
 ) -> Result<Shell<Coordinator>, ShellError> {
     say(&parts.link, &parts.owed);
     let mut ticked = Instant::now();
@@ -111,6 +122,7 @@ fn run_store(
     while open {
         let mut inputs = Vec::new();
         let mut answered = Vec::new();
+        let mut waits = None;
         runtime.block_on(async {
             tokio::select! {
                 delivery = parts.deliveries.recv(), if linked => match delivery {
@@ -118,7 +130,10 @@ fn run_store(
                     None => linked = false,
                 },
                 input = told.recv() => match input {
-                    Some(input) => inputs.push(input),
+                    Some((input, answer)) => {
+                        waits = answer.map(|a| (a, parts.shell.core().rejects(&input)));
+                        inputs.push(input);
+                    }
                     None => open = false,
                 },
                 Some(answer) = parts.answers.recv() => answered.push(answer),
@@ -139,6 +154,10 @@ fn run_store(
             answered.push(answer);
         }
         let mut effects = parts.shell.batch(inputs, now)?;
+        if let Some((answer, rejection)) = waits {
+            // Whoever asked may have gone meanwhile.
+            let _ = answer.send(rejection.map_or(Ok(()), Err));
+        }
         if !answered.is_empty() {
             effects.extend(parts.shell.answered(answered, now)?);
         }

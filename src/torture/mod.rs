@@ -9,6 +9,7 @@
 
 pub mod auditor;
 mod faults;
+mod month;
 mod network;
 mod node;
 mod people;
@@ -17,7 +18,10 @@ mod world;
 
 pub use auditor::Totals;
 pub use faults::{Counts, Fault};
+pub use month::{DayEnd, days};
 pub use world::{Day, run};
+
+use std::path::PathBuf;
 
 use crate::edge::journal::JournalError;
 use crate::edge::outbox::OutboxError;
@@ -27,9 +31,12 @@ use crate::edge::wire::WireError;
 use crate::units::Timestamp;
 
 /// What a day is like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub shoppers: usize,
+    /// Where its files are made, and removed again. Processes die in a day, machines don't: memory serves as well as a
+    /// disk, and is much faster.
+    pub folder: PathBuf,
     /// Nothing fails: then nothing may go to review either.
     pub calm: bool,
 }

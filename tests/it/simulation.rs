@@ -9,8 +9,9 @@ fn whatever_fails_the_auditor_finds_nothing() {
         let options = Options {
             shoppers: 30,
             calm: false,
+            folder: std::env::temp_dir(),
         };
-        let day = run(seed, options).expect("a day is played");
+        let day = run(seed, &options).expect("a day is played");
         assert_eq!(
             day.violations, [""; 0],
             "stroll torture --seeds {seed}..{seed} --shoppers 30"
@@ -27,12 +28,13 @@ fn without_faults_nothing_goes_to_review_and_a_seed_is_the_same_day_again() {
     let options = Options {
         shoppers: 12,
         calm: true,
+        folder: std::env::temp_dir(),
     };
-    let day = run(7, options).expect("a day is played");
+    let day = run(7, &options).expect("a day is played");
     assert_eq!(
         day.violations, [""; 0],
         "stroll torture --seeds 7..7 --shoppers 12 --calm"
     );
     assert_eq!(day.totals.units_charged, day.totals.units_taken);
-    assert_eq!(run(7, options).expect("again"), day);
+    assert_eq!(run(7, &options).expect("again"), day);
 }
