@@ -225,7 +225,10 @@ pub struct VisionObservation {
 impl VisionObservation {
     /// The log-likelihood of a product, or of what is none.
     pub fn log(&self, product: Option<&ProductId>) -> f64 {
-        let named = self.likelihoods.iter().find(|l| Some(&l.product) == product);
+        let named = self
+            .likelihoods
+            .iter()
+            .find(|l| Some(&l.product) == product);
         named.map_or(self.others_milli, |l| l.log_likelihood_milli) as f64 / 1e3
     }
 }

@@ -6,9 +6,7 @@ use super::entry::Bar;
 use super::payment::{IdempotencyKey, PaymentOutcome};
 use super::receipt::Receipt;
 use super::session::{Role, SessionId};
-use crate::observation::{
-    ChangeKind, DeviceId, Item, OutboxId, Stamp, TrackId, VisionObservation,
-};
+use crate::observation::{ChangeKind, DeviceId, Item, OutboxId, Stamp, TrackId, VisionObservation};
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Milligrams, Money, Timestamp, text_id};
 

@@ -45,7 +45,10 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     if let Code::WrongCheckDigit { expected } = gtin::classify(&args.gtin) {
-        bail!("{} is no GTIN: its last digit should be {expected}", args.gtin);
+        bail!(
+            "{} is no GTIN: its last digit should be {expected}",
+            args.gtin
+        );
     }
     let product = ProductId::from(args.gtin.as_str());
     let model = args.models.open(ModelKind::Products)?;
@@ -54,7 +57,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.remove {
         gallery.products.enrol(product, Vec::new());
         gallery.write(&args.gallery)?;
-        println!("{} is forgotten; {}", args.gtin, count(&gallery, &args.gallery));
+        println!(
+            "{} is forgotten; {}",
+            args.gtin,
+            count(&gallery, &args.gallery)
+        );
         return Ok(());
     }
     let mut recogniser = model.recogniser(&args.models.engine())?;
@@ -94,20 +101,28 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (pictures, agree) = (shots.len(), agreement(&shots));
     let alike = closest(&gallery, &product, &shots);
     gallery.products.enrol(product, shots);
-    gallery.write(&args.gallery).context("the product was not enrolled")?;
+    gallery
+        .write(&args.gallery)
+        .context("the product was not enrolled")?;
     println!(
         "{} is enrolled by {pictures} pictures, {agree:.2} alike; {}",
         args.gtin,
         count(&gallery, &args.gallery)
     );
     if let Some((other, cosine)) = alike.filter(|(_, cosine)| *cosine > agree) {
-        println!("it looks much like {other} ({cosine:.2}): show it from more sides, and weigh the two well");
+        println!(
+            "it looks much like {other} ({cosine:.2}): show it from more sides, and weigh the two well"
+        );
     }
     Ok(())
 }
 
 fn count(gallery: &Gallery, path: &Path) -> String {
-    format!("{} holds {} products", path.display(), gallery.products.len())
+    format!(
+        "{} holds {} products",
+        path.display(),
+        gallery.products.len()
+    )
 }
 
 /// The mean cosine of the pictures among themselves; 1 for one.

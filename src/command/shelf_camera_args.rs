@@ -57,8 +57,12 @@ impl Args {
                 eyes.add_recorded(*shelf, camera::open(name)?);
             } else {
                 let name = name.clone();
-                eyes.add_live(*shelf, move || pace.event_now(), move || camera::open(&name))
-                    .with_context(|| format!("the camera of shelf {shelf} cannot be read"))?;
+                eyes.add_live(
+                    *shelf,
+                    move || pace.event_now(),
+                    move || camera::open(&name),
+                )
+                .with_context(|| format!("the camera of shelf {shelf} cannot be read"))?;
             }
         }
         Ok(Some(Box::new(eyes)))

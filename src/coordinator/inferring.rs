@@ -153,12 +153,7 @@ impl Inferring {
     }
 
     /// After a restart: takes in a change again as it was weighed then.
-    pub fn absorb_again(
-        &mut self,
-        stamp: &Stamp,
-        change: &ShelfObservation,
-        weighed: &Attributed,
-    ) {
+    pub fn absorb_again(&mut self, stamp: &Stamp, change: &ShelfObservation, weighed: &Attributed) {
         let change = Arc::new(change.clone());
         let seen = weighed.seen.as_deref();
         (self.beliefs).absorb_seen(stamp, &change, &weighed.reached, seen);

@@ -28,7 +28,10 @@ impl Looks {
             look.shelf == change.shelf && (look.start..=look.end).contains(&change.peak)
         });
         about.min_by_key(|look| {
-            look.start.0.abs_diff(change.start.0).saturating_add(look.end.0.abs_diff(change.end.0))
+            look.start
+                .0
+                .abs_diff(change.start.0)
+                .saturating_add(look.end.0.abs_diff(change.end.0))
         })
     }
 
@@ -74,7 +77,12 @@ mod tests {
     #[test]
     fn finds_the_look_that_is_about_a_change() {
         let mut looks = Looks::default();
-        for one in [look(1, 10, 30), look(2, 10, 30), look(1, 15, 22), look(1, 40, 50)] {
+        for one in [
+            look(1, 10, 30),
+            look(2, 10, 30),
+            look(1, 15, 22),
+            look(1, 40, 50),
+        ] {
             looks.note(&one);
         }
         for (change, found) in [

@@ -241,8 +241,7 @@ impl Coordinator {
             let change = of.as_ref().and_then(|stamp| observations.get(stamp));
             match (&decision, change.map(|c| (&c.stamp, &c.observation))) {
                 (Decision::Attributed(attributed), Some((stamp, Observation::Shelf(change)))) => {
-                    self.inferring
-                        .absorb_again(stamp, change, attributed);
+                    self.inferring.absorb_again(stamp, change, attributed);
                 }
                 _ => self.inferring.follow(&decision, of.as_ref()),
             }

@@ -134,7 +134,9 @@ fn parse(bytes: &[u8]) -> Result<Gallery, String> {
     let mut gallery = Gallery::new(&file.model_sha256);
     for (product, rows) in file.products {
         for row in rows {
-            let bytes = STANDARD.decode(&row).map_err(|e| format!("{product}: {e}"))?;
+            let bytes = STANDARD
+                .decode(&row)
+                .map_err(|e| format!("{product}: {e}"))?;
             let (numbers, rest) = bytes.as_chunks::<4>();
             let numbers = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
             let row = Embedding::new(numbers).filter(|_| rest.is_empty());
@@ -157,21 +159,31 @@ mod tests {
         let mut gallery = Gallery::new("AB");
         let shot = Embedding::new(vec![0.1, -3.0, 2.5]).unwrap();
         let other = Embedding::new(vec![1.0, 0.0, 0.3]).unwrap();
-        gallery.products.enrol("4006381333931".into(), vec![shot, other]);
+        gallery
+            .products
+            .enrol("4006381333931".into(), vec![shot, other]);
         gallery.write(&path).unwrap();
         let back = Gallery::read(&path, "ab").unwrap().unwrap();
         let cosines = |g: &Gallery| -> Vec<f64> {
             let rows = g.products.iter().flat_map(|(_, rows)| rows);
-            rows.map(|r| r.cosine(&Embedding::new(vec![1.0, 1.0, 1.0]).unwrap())).collect()
+            rows.map(|r| r.cosine(&Embedding::new(vec![1.0, 1.0, 1.0]).unwrap()))
+                .collect()
         };
         assert_eq!(cosines(&back).len(), 3);
         assert!((cosines(&back)[0] - cosines(&gallery)[0]).abs() < 1e-6);
         let other = Gallery::read(&path, "cd").unwrap_err();
         assert!(other.to_string().contains("enrol them again"), "{other}");
-        for damaged in ["", "{}", "{\"format\":\"x\",\"model_sha256\":\"ab\",\"products\":{}}"] {
+        for damaged in [
+            "",
+            "{}",
+            "{\"format\":\"x\",\"model_sha256\":\"ab\",\"products\":{}}",
+        ] {
             std::fs::write(&path, damaged).unwrap();
             let error = Gallery::read(&path, "ab").unwrap_err();
-            assert!(error.to_string().contains("no gallery"), "{damaged}: {error}");
+            assert!(
+                error.to_string().contains("no gallery"),
+                "{damaged}: {error}"
+            );
         }
     }
 }

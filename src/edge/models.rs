@@ -36,7 +36,9 @@ pub enum ModelError {
         found: &'static str,
         wanted: &'static str,
     },
-    #[error("{path}: its SHA-256 is {found}, but {card} says {wanted}: it is another model, or damaged")]
+    #[error(
+        "{path}: its SHA-256 is {found}, but {card} says {wanted}: it is another model, or damaged"
+    )]
     Checksum {
         path: PathBuf,
         card: PathBuf,
@@ -147,8 +149,15 @@ impl ModelFile {
             return Err(damaged());
         }
         let mut known = Prototypes::default();
-        for (row, class) in bytes.chunks_exact(dimension * 4).zip(&form.prototype_classes) {
-            let numbers = row.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+        for (row, class) in bytes
+            .chunks_exact(dimension * 4)
+            .zip(&form.prototype_classes)
+        {
+            let numbers = row
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b));
             let row = Embedding::new(numbers.collect()).ok_or_else(damaged)?;
             known.add(*class, row);
         }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{
-    ColorType, DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageFormat,
-    ImageReader, Limits,
+    ColorType, DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError,
+    ImageFormat, ImageReader, Limits,
 };
 
 use crate::vision::picture::Picture;
@@ -116,7 +116,10 @@ fn check_sides(width: u32, height: u32) -> Result<(), PictureError> {
     Ok(())
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the crate's enum, which may grow")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the crate's enum, which may grow"
+)]
 fn check_colours(decoder: &impl ImageDecoder) -> Result<(), PictureError> {
     if let ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 = decoder.original_color_type() {
         return Err(PictureError::Cmyk);
@@ -132,7 +135,9 @@ fn check_colours(decoder: &impl ImageDecoder) -> Result<(), PictureError> {
 
 fn flaw(error: ImageError) -> PictureError {
     match error {
-        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => PictureError::CutOff,
+        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            PictureError::CutOff
+        }
         ImageError::Decoding(_)
         | ImageError::Encoding(_)
         | ImageError::Parameter(_)
@@ -179,11 +184,15 @@ fn natural_key(name: &str) -> Vec<(usize, String)> {
     let mut parts: Vec<(usize, String)> = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
         let number = number.trim_start_matches('0');
         parts.push((number.len(), number.to_owned()));
-        let text = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let text = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
         let (text, after) = after.split_at(text);
         parts.push((0, text.to_owned()));
         rest = after;

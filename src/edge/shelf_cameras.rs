@@ -133,7 +133,10 @@ impl ShelfEyes for ShelfCameras {
         let look = match self.recogniser.look(&picture) {
             Ok(look) => look,
             Err(error) => {
-                tracing::warn!("shelf {}: the network could not look: {error}", change.shelf);
+                tracing::warn!(
+                    "shelf {}: the network could not look: {error}",
+                    change.shelf
+                );
                 return None;
             }
         };
@@ -170,11 +173,16 @@ impl ShelfCamera {
         };
         let ended = loop {
             let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-            if ring.nearest(at, 0.0).is_some() || ring.between(at, Timestamp::MAX).next().is_some() {
+            if ring.nearest(at, 0.0).is_some() || ring.between(at, Timestamp::MAX).next().is_some()
+            {
                 break false;
             }
             match source.next_frame() {
-                Ok(Some(Frame { at: Some(at), encoded, .. })) => {
+                Ok(Some(Frame {
+                    at: Some(at),
+                    encoded,
+                    ..
+                })) => {
                     ring.push(RingFrame { at, encoded });
                 }
                 Ok(Some(_)) => {}

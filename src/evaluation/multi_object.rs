@@ -49,7 +49,10 @@ pub fn score(truth: &Tracks, tracks: &Tracks) -> MotScore {
         score.misses += (there.len() - pairs.len()) as u32;
         score.false_positives += (seen.len() - pairs.len()) as u32;
         for (person, track) in pairs {
-            if last.insert(person, track).is_some_and(|before| before != track) {
+            if last
+                .insert(person, track)
+                .is_some_and(|before| before != track)
+            {
                 score.id_switches += 1;
             }
         }
@@ -102,7 +105,9 @@ pub fn parse(text: &str) -> Result<Vec<(u32, i64, Detection)>, BadLine> {
 }
 
 fn parse_line(text: &str) -> Option<(u32, i64, Detection)> {
-    let mut numbers = text.split(',').map(|field| field.trim().parse::<f64>().ok());
+    let mut numbers = text
+        .split(',')
+        .map(|field| field.trim().parse::<f64>().ok());
     let mut next = || numbers.next().flatten().filter(|n| n.is_finite());
     let (frame, id) = (next()?, next()?);
     let bounds = BoundingBox::at(next()?, next()?, next()?, next()?);
@@ -175,7 +180,13 @@ mod tests {
         let lines = parse(text).unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!(by_frame(&lines).keys().collect::<Vec<_>>(), [&2]);
-        for bad in ["1,2,3", "x", "1,-1,1,2,3,4,NaN", "-1,-1,1,2,3,4,1", "1.5,1,1,2,3,4,1"] {
+        for bad in [
+            "1,2,3",
+            "x",
+            "1,-1,1,2,3,4,NaN",
+            "-1,-1,1,2,3,4,1",
+            "1.5,1,1,2,3,4,1",
+        ] {
             assert_eq!(parse(&format!("\n{bad}")).unwrap_err().line, 2, "{bad}");
         }
     }

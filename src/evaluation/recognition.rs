@@ -133,9 +133,13 @@ pub fn report(answers: &[Answer], classes: &Classes) -> Report {
     let share = |right: usize| right as f64 / answers.len().max(1) as f64;
     let coarse_of = |id: u32| classes.get(id).map(|c| c.coarse);
     let right = answers.iter().filter(|a| a.fine == a.truth).count();
-    let coarse = answers.iter().filter(|a| coarse_of(a.truth) == Some(a.coarse)).count();
-    let stated: Vec<(f64, bool)> =
-        (answers.iter()).map(|a| (a.probability, a.fine == a.truth)).collect();
+    let coarse = answers
+        .iter()
+        .filter(|a| coarse_of(a.truth) == Some(a.coarse))
+        .count();
+    let stated: Vec<(f64, bool)> = (answers.iter())
+        .map(|a| (a.probability, a.fine == a.truth))
+        .collect();
     let reliability = reliability::table(&stated, 10);
     let mut confused: BTreeMap<(u32, u32), usize> = BTreeMap::new();
     for answer in answers.iter().filter(|a| a.fine != a.truth) {
@@ -186,7 +190,10 @@ mod tests {
         assert_eq!(report.confused, [(0, 2, 1), (1, 0, 1)]);
         assert!((report.fine_right - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!(report.coarse_right, 1.0);
-        assert_eq!(report.reliability.iter().map(|b| b.answers).sum::<usize>(), 3);
+        assert_eq!(
+            report.reliability.iter().map(|b| b.answers).sum::<usize>(),
+            3
+        );
         assert_eq!(answer(0, &[(9, 1.0)], &classes), None);
     }
 }

@@ -53,12 +53,15 @@ impl SimulatedEyes {
         let shelf = [change.shelf.gondola, change.shelf.shelf];
         let on_changed = |event: &&TrueEvent| {
             event.plates.iter().any(|[gondola, of, plate]| {
-                [*gondola, *of] == shelf && change.plates.iter().any(|c| c.plate.abs_diff(*plate) <= 1)
+                [*gondola, *of] == shelf
+                    && change.plates.iter().any(|c| c.plate.abs_diff(*plate) <= 1)
             })
         };
         let then = self.events.iter().filter(|e| (from..=to).contains(&e.t));
-        let mut moved: Vec<ProductId> =
-            then.filter(on_changed).filter_map(|e| e.barcode.clone()).collect();
+        let mut moved: Vec<ProductId> = then
+            .filter(on_changed)
+            .filter_map(|e| e.barcode.clone())
+            .collect();
         moved.sort_unstable();
         moved.dedup();
         moved
@@ -87,7 +90,10 @@ impl ShelfEyes for SimulatedEyes {
         for product in products {
             let log = self.number(moved.contains(&product));
             let log_likelihood_milli = milli(log);
-            likelihoods.push(ProductLikelihood { product, log_likelihood_milli });
+            likelihoods.push(ProductLikelihood {
+                product,
+                log_likelihood_milli,
+            });
         }
         let others_milli = milli(self.number(moved.is_empty()));
         likelihoods.sort_by_key(|l| std::cmp::Reverse(l.log_likelihood_milli));

@@ -131,6 +131,10 @@ mod tests {
         let b = BoundingBox::at(-5.0, 8.0, 10.0, 10.0).clipped(20.0, 12.0);
         assert_eq!(<[f64; 4]>::from(b), [0.0, 8.0, 5.0, 12.0]);
         assert!(b.is_sound());
-        assert!(!BoundingBox::at(30.0, 0.0, 5.0, 5.0).clipped(20.0, 12.0).is_sound());
+        assert!(
+            !BoundingBox::at(30.0, 0.0, 5.0, 5.0)
+                .clipped(20.0, 12.0)
+                .is_sound()
+        );
     }
 }

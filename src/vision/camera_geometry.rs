@@ -167,20 +167,32 @@ mod tests {
     #[test]
     fn there_and_back() {
         let camera = camera();
-        for (x, y, z) in [(1.0, -2.0, 0.0), (0.2, -1.5, 0.0), (1.8, -2.2, 1.65), (2.0, 0.5, 0.3)] {
+        for (x, y, z) in [
+            (1.0, -2.0, 0.0),
+            (0.2, -1.5, 0.0),
+            (1.8, -2.2, 1.65),
+            (2.0, 0.5, 0.3),
+        ] {
             let point = Point { x, y, z };
             let seen = camera.project(&point).unwrap();
             let back = camera.at_height(seen, z).unwrap();
             assert!(back.distance(&point) < 1e-6, "{point:?} {seen:?} {back:?}");
         }
         let middle = camera.at_height(camera.centre, 0.0).unwrap();
-        assert!((middle.y + 1.6).abs() < 1e-9, "45° down from 2.4 m: {middle:?}");
+        assert!(
+            (middle.y + 1.6).abs() < 1e-9,
+            "45° down from 2.4 m: {middle:?}"
+        );
     }
 
     #[test]
     fn what_is_not_in_view() {
         let camera = camera();
-        let behind = Point { x: 1.0, y: -8.0, z: 2.4 };
+        let behind = Point {
+            x: 1.0,
+            y: -8.0,
+            z: 2.4,
+        };
         assert_eq!(camera.project(&behind), None);
         assert_eq!(camera.at_height([9.0, 9.0], 0.0), None);
         // Above the horizon there is no floor, and below the camera nothing of its own height.
@@ -203,9 +215,17 @@ mod tests {
         let ([_, top], [x, bottom]) = (pixels(1.75), pixels(0.0));
         let whole = BoundingBox::at(x - 30.0, top, 60.0, bottom - top);
         let feet = camera.standing(&whole, 640, 360).unwrap();
-        assert!((feet.x - 1.3).abs() < 0.01 && (feet.y + 1.5).abs() < 0.01, "{feet:?}");
+        assert!(
+            (feet.x - 1.3).abs() < 0.01 && (feet.y + 1.5).abs() < 0.01,
+            "{feet:?}"
+        );
         let [x, top] = pixels(1.75);
-        let cut = BoundingBox { x0: x - 30.0, y0: top, x1: x + 30.0, y1: 360.0 };
+        let cut = BoundingBox {
+            x0: x - 30.0,
+            y0: top,
+            x1: x + 30.0,
+            y1: 360.0,
+        };
         let head = camera.standing(&cut, 640, 360).unwrap();
         assert!((head.x - 1.3).hypot(head.y + 1.5) < 0.5, "{head:?}");
         assert!(head.sigma_m > feet.sigma_m);

@@ -36,7 +36,9 @@ impl CameraTrouble {
     pub fn sentence(self, camera: &str) -> String {
         match self {
             CameraTrouble::Dead => format!("camera {camera} gives no frames"),
-            CameraTrouble::Frozen => format!("camera {camera} gives the same frame again and again"),
+            CameraTrouble::Frozen => {
+                format!("camera {camera} gives the same frame again and again")
+            }
             CameraTrouble::Black => format!("camera {camera} sees nothing but black"),
             CameraTrouble::Moved => format!("camera {camera} was moved, or is covered"),
         }
@@ -127,7 +129,10 @@ impl CameraHealth {
             Some(CameraTrouble::Black)
         } else if self.same.is_some_and(|(_, since)| lasts(since, FROZEN_S)) {
             Some(CameraTrouble::Frozen)
-        } else if self.strange_since.is_some_and(|since| lasts(since, MOVED_S)) {
+        } else if self
+            .strange_since
+            .is_some_and(|since| lasts(since, MOVED_S))
+        {
             Some(CameraTrouble::Moved)
         } else {
             None
@@ -156,7 +161,11 @@ fn checksum(bytes: &[u8]) -> u64 {
 fn cells(picture: &Picture) -> [f32; CELLS] {
     let mut sums = [(0_u64, 0_u64); CELLS];
     let (wide, high) = (picture.width() as usize, picture.height() as usize);
-    let step = if wide >= 4 * COLUMNS && high >= 4 * ROWS { 4 } else { 1 };
+    let step = if wide >= 4 * COLUMNS && high >= 4 * ROWS {
+        4
+    } else {
+        1
+    };
     for y in (0..high).step_by(step) {
         for x in (0..wide).step_by(step) {
             let cell = &mut sums[y * ROWS / high * COLUMNS + x * COLUMNS / wide];
@@ -164,7 +173,13 @@ fn cells(picture: &Picture) -> [f32; CELLS] {
             cell.1 += 1;
         }
     }
-    sums.map(|(sum, count)| if count == 0 { 0.0 } else { sum as f32 / count as f32 })
+    sums.map(|(sum, count)| {
+        if count == 0 {
+            0.0
+        } else {
+            sum as f32 / count as f32
+        }
+    })
 }
 
 /// Correlation of two patterns, -1 to 1: brighter or darker all over makes no difference. A plain surface agrees with nothing
@@ -219,10 +234,19 @@ mod tests {
     fn tells_what_is_wrong() {
         assert_eq!(watch(|n| Some(scene(40, 120, n))), None);
         assert_eq!(watch(|_| None), Some(CameraTrouble::Dead));
-        assert_eq!(watch(|n| (n < 190).then(|| scene(40, 120, n))), Some(CameraTrouble::Dead));
+        assert_eq!(
+            watch(|n| (n < 190).then(|| scene(40, 120, n))),
+            Some(CameraTrouble::Dead)
+        );
         let frozen = watch(|n| Some(scene(40, 120, n.min(150))));
         assert_eq!(frozen, Some(CameraTrouble::Frozen));
-        let black = watch(|n| Some(if n < 100 { scene(40, 120, n) } else { scene(40, 3, n) }));
+        let black = watch(|n| {
+            Some(if n < 100 {
+                scene(40, 120, n)
+            } else {
+                scene(40, 3, n)
+            })
+        });
         assert_eq!(black, Some(CameraTrouble::Black));
         let moved = watch(|n| Some(scene(if n < 100 { 40 } else { 25 }, 120, n)));
         assert_eq!(moved, Some(CameraTrouble::Moved));

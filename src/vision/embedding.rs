@@ -7,7 +7,11 @@ pub struct Embedding(Vec<f32>);
 impl Embedding {
     /// The direction of a vector; `None` if it has none (empty, zero, or what is no number).
     pub fn new(mut values: Vec<f32>) -> Option<Self> {
-        let length = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let length = values
+            .iter()
+            .map(|v| f64::from(*v).powi(2))
+            .sum::<f64>()
+            .sqrt();
         if !length.is_finite() || length <= f64::EPSILON {
             return None;
         }
@@ -53,7 +57,12 @@ mod tests {
     #[test]
     fn directions() {
         let e = |v: &[f32]| Embedding::new(v.to_vec());
-        for nowhere in [&[][..], &[0.0, 0.0], &[f32::NAN, 1.0], &[f32::INFINITY, 1.0]] {
+        for nowhere in [
+            &[][..],
+            &[0.0, 0.0],
+            &[f32::NAN, 1.0],
+            &[f32::INFINITY, 1.0],
+        ] {
             assert_eq!(e(nowhere), None, "{nowhere:?}");
         }
         let (east, north) = (e(&[2.0, 0.0]).unwrap(), e(&[0.0, 0.5]).unwrap());

@@ -93,7 +93,10 @@ fn load_ort(_: &std::path::Path, _: &[u8], _: &ModelCard) -> Result<Box<dyn Engi
 }
 
 /// Checks what every engine has to promise of its outputs.
-#[cfg_attr(not(any(feature = "vision", feature = "ort")), allow(dead_code, reason = "no engine is built in"))]
+#[cfg_attr(
+    not(any(feature = "vision", feature = "ort")),
+    allow(dead_code, reason = "no engine is built in")
+)]
 fn checked(outputs: Vec<Output>, card: &ModelCard) -> Result<Vec<Output>, EngineError> {
     for (output, name) in outputs.iter().zip(card.outputs()) {
         if !output.values.iter().all(|v| v.is_finite()) {

@@ -85,7 +85,11 @@ impl Axis {
         let residual = seen - self.place;
         self.place += pp / total * residual;
         self.speed += ps / total * residual;
-        self.covariance = [pp - pp * pp / total, ps - ps * pp / total, ss - ps * ps / total];
+        self.covariance = [
+            pp - pp * pp / total,
+            ps - ps * pp / total,
+            ss - ps * ps / total,
+        ];
     }
 
     fn variance(&self) -> f64 {
@@ -154,8 +158,14 @@ impl FloorTracker {
             }
         }
         // Who was seen only for a moment leaves at once.
-        self.people
-            .retain(|p| p.unseen_s <= if p.seen_steps < SHOWN_AFTER { 0.3 } else { UNSEEN_S_MAX });
+        self.people.retain(|p| {
+            p.unseen_s
+                <= if p.seen_steps < SHOWN_AFTER {
+                    0.3
+                } else {
+                    UNSEEN_S_MAX
+                }
+        });
         self.join();
         let shown = self.people.iter().filter(|p| p.seen_steps >= SHOWN_AFTER);
         shown
@@ -249,8 +259,16 @@ mod tests {
     use super::*;
 
     fn sees(camera: usize, track: u64, x: f64, y: f64) -> FloorSighting {
-        let standing = Standing { x, y, sigma_m: 0.25 };
-        FloorSighting { camera, track, standing }
+        let standing = Standing {
+            x,
+            y,
+            sigma_m: 0.25,
+        };
+        FloorSighting {
+            camera,
+            track,
+            standing,
+        }
     }
 
     #[test]
@@ -296,7 +314,11 @@ mod tests {
             let x = 0.1 * f64::from(step);
             let people = floor.step(0.1, &[sees(0, 1, x, 0.0), sees(0, 2, 3.9 - x, 0.8)]);
             if step > 5 {
-                assert_eq!(people.iter().map(|p| p.id).collect::<Vec<_>>(), [1, 2], "{step}");
+                assert_eq!(
+                    people.iter().map(|p| p.id).collect::<Vec<_>>(),
+                    [1, 2],
+                    "{step}"
+                );
             }
         }
         for _ in 0..30 {

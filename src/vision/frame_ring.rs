@@ -56,7 +56,9 @@ impl FrameRing {
 
     /// The frames of a stretch of time, oldest first.
     pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &RingFrame> {
-        self.frames.iter().filter(move |f| (from..=to).contains(&f.at))
+        self.frames
+            .iter()
+            .filter(move |f| (from..=to).contains(&f.at))
     }
 
     /// Bytes of all frames.
@@ -70,7 +72,10 @@ mod tests {
     use super::*;
 
     fn frame(ms: i64, bytes: usize) -> RingFrame {
-        RingFrame { at: Timestamp(ms * 1_000), encoded: vec![1; bytes] }
+        RingFrame {
+            at: Timestamp(ms * 1_000),
+            encoded: vec![1; bytes],
+        }
     }
 
     #[test]
@@ -78,12 +83,19 @@ mod tests {
         let mut ring = FrameRing::new(4.0, 3_000_000);
         for n in 0..864_000_i64 {
             // Now and then a camera gives a frame of unusual size, or out of order.
-            let bytes = if n % 1_000 == 0 { 2_900_000 } else { 60 + (n % 37) as usize };
+            let bytes = if n % 1_000 == 0 {
+                2_900_000
+            } else {
+                60 + (n % 37) as usize
+            };
             ring.push(frame(n * 100, bytes));
             ring.push(frame(n * 100 - 5_000, 10));
             assert!(ring.bytes() <= 3_000_000);
         }
-        let kept: Vec<i64> = ring.between(Timestamp::MIN, Timestamp::MAX).map(|f| f.at.0).collect();
+        let kept: Vec<i64> = ring
+            .between(Timestamp::MIN, Timestamp::MAX)
+            .map(|f| f.at.0)
+            .collect();
         assert_eq!(kept.len(), 41);
         assert!(kept.is_sorted());
     }
@@ -95,9 +107,15 @@ mod tests {
             ring.push(frame(n * 100, 10));
         }
         ring.push(frame(2_000, 1_001));
-        assert_eq!(ring.nearest(Timestamp(1_140_000), 0.1).unwrap().at, Timestamp(1_100_000));
+        assert_eq!(
+            ring.nearest(Timestamp(1_140_000), 0.1).unwrap().at,
+            Timestamp(1_100_000)
+        );
         assert_eq!(ring.nearest(Timestamp(9_000_000), 0.1), None);
-        assert_eq!(ring.between(Timestamp(100_000), Timestamp(400_000)).count(), 4);
+        assert_eq!(
+            ring.between(Timestamp(100_000), Timestamp(400_000)).count(),
+            4
+        );
         assert_eq!(ring.bytes(), 200);
     }
 }

@@ -49,11 +49,7 @@ impl Axis {
         let residual = measured - self.position;
         self.position += gain * residual;
         self.velocity += velocity_gain * residual;
-        self.covariance = [
-            pp - gain * pp,
-            pv - gain * pv,
-            vv - velocity_gain * pv,
-        ];
+        self.covariance = [pp - gain * pp, pv - gain * pv, vv - velocity_gain * pv];
     }
 }
 
@@ -72,7 +68,10 @@ impl BoxMotion {
     pub fn new(seen: &BoundingBox) -> Self {
         let [x, y] = seen.centre();
         let height = seen.height();
-        let (position, velocity) = (2.0 * POSITION_NOISE * height, 10.0 * VELOCITY_NOISE * height);
+        let (position, velocity) = (
+            2.0 * POSITION_NOISE * height,
+            10.0 * VELOCITY_NOISE * height,
+        );
         BoxMotion {
             x: Axis::new(x, position, velocity),
             y: Axis::new(y, position, velocity),

@@ -190,8 +190,8 @@ const SIDE_MAX: u32 = 2048;
 impl ModelCard {
     /// Reads and checks a card.
     pub fn parse(text: &str) -> Result<Self, CardFlaw> {
-        let card: ModelCard =
-            toml::from_str(text).map_err(|e| CardFlaw::Toml(e.to_string().trim_end().to_owned()))?;
+        let card: ModelCard = toml::from_str(text)
+            .map_err(|e| CardFlaw::Toml(e.to_string().trim_end().to_owned()))?;
         match card.flaw() {
             Some(flaw) => Err(flaw),
             None => Ok(card),
@@ -203,7 +203,11 @@ impl ModelCard {
         let products = self.products.iter();
         let products = products.flat_map(|p| [Some(&p.embedding), p.logits.as_ref()]);
         let people = self.people.iter().map(|p| Some(&p.boxes));
-        products.chain(people).flatten().map(String::as_str).collect()
+        products
+            .chain(people)
+            .flatten()
+            .map(String::as_str)
+            .collect()
     }
 
     fn flaw(&self) -> Option<CardFlaw> {
@@ -294,7 +298,11 @@ impl ProductsForm {
             return Some(value("products.prototype_scale", scale, "a number above 0"));
         }
         if !(temperature.is_finite() && temperature > 0.0) {
-            return Some(value("products.temperature", temperature, "a number above 0"));
+            return Some(value(
+                "products.temperature",
+                temperature,
+                "a number above 0",
+            ));
         }
         if !(-1.0..=1.0).contains(&self.unknown_below) {
             let found = self.unknown_below;
@@ -306,7 +314,11 @@ impl ProductsForm {
         ];
         (with != [self.prototypes.is_some(); 2]).then(|| {
             let wanted = "`prototypes`, `prototypes_sha256` and `prototype_classes` together";
-            value("products.prototypes", format!("{:?}", self.prototypes), wanted)
+            value(
+                "products.prototypes",
+                format!("{:?}", self.prototypes),
+                wanted,
+            )
         })
     }
 }
@@ -358,7 +370,10 @@ mod tests {
         let card = ModelCard::parse(PRODUCTS).unwrap();
         assert_eq!(card.outputs(), ["embedding", "logits"]);
         assert_eq!(card.input.shape(), [1, 3, 192, 224]);
-        assert_eq!((card.input.fill, card.input.filter), (114, Filter::Bilinear));
+        assert_eq!(
+            (card.input.fill, card.input.filter),
+            (114, Filter::Bilinear)
+        );
     }
 
     #[test]
@@ -367,15 +382,31 @@ mod tests {
             ("width = 224", "width = 0", "`input.width` is 0"),
             ("width = 224", "width = 9000", "`input.width` is 9000"),
             ("\"letterbox\"", "\"crop\"", "`input.short_side` is 192"),
-            ("scale = 0.00392156862745098", "scale = 0.0", "`input.scale` is 0"),
+            (
+                "scale = 0.00392156862745098",
+                "scale = 0.0",
+                "`input.scale` is 0",
+            ),
             ("0.225]", "0.0]", "`input.std` is"),
             ("products.onnx", "../products.onnx", "beside the card"),
             ("0123456789abcdef", "0123", "64 hexadecimal digits"),
             ("unknown_below = 0.5", "unknown_below = 2.0", "a cosine"),
-            ("prototype_scale = 16.0", "prototype_scale = -1.0", "above 0"),
-            ("kind = \"products\"", "kind = \"people\"", "takes a table [people]"),
+            (
+                "prototype_scale = 16.0",
+                "prototype_scale = -1.0",
+                "above 0",
+            ),
+            (
+                "kind = \"products\"",
+                "kind = \"people\"",
+                "takes a table [people]",
+            ),
             ("version", "verzion", "unknown field `verzion`"),
-            ("unknown_below", "prototypes = \"p.f32\"\nunknown_below", "together"),
+            (
+                "unknown_below",
+                "prototypes = \"p.f32\"\nunknown_below",
+                "together",
+            ),
         ] {
             let flaw = ModelCard::parse(&PRODUCTS.replacen(from, to, 1)).unwrap_err();
             assert!(flaw.to_string().contains(said), "{to}: {flaw}");

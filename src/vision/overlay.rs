@@ -120,8 +120,15 @@ mod tests {
             assert_eq!(picture.rgb().len(), 4800);
         }
         let mut picture = chequered();
-        outline(&mut picture, &BoundingBox::at(5.0, 6.0, 10.0, 10.0), [255, 0, 0]);
-        assert_eq!([picture.pixel(5, 6), picture.pixel(14, 15)], [[255, 0, 0]; 2]);
+        outline(
+            &mut picture,
+            &BoundingBox::at(5.0, 6.0, 10.0, 10.0),
+            [255, 0, 0],
+        );
+        assert_eq!(
+            [picture.pixel(5, 6), picture.pixel(14, 15)],
+            [[255, 0, 0]; 2]
+        );
         assert_ne!(picture.pixel(10, 10), [255, 0, 0]);
     }
 }

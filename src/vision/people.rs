@@ -38,7 +38,11 @@ impl PeopleDetector {
     }
 
     /// The people in a picture with a score of at least `score_min`, surest first, in its pixels.
-    pub fn look(&mut self, picture: &Picture, score_min: f64) -> Result<Vec<Detection>, EngineError> {
+    pub fn look(
+        &mut self,
+        picture: &Picture,
+        score_min: f64,
+    ) -> Result<Vec<Detection>, EngineError> {
         let placement = self.preprocess(picture);
         let outputs = self.infer()?;
         let whole = picture.bounds();
@@ -92,7 +96,11 @@ impl PeopleDetector {
         // Equal scores in the order of the network's rows: the same picture, the same answer.
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         found.truncate(CANDIDATES_MAX);
-        Ok(one_box_each(&found, self.form.nms_iou, self.form.inside_max))
+        Ok(one_box_each(
+            &found,
+            self.form.nms_iou,
+            self.form.inside_max,
+        ))
     }
 }
 
@@ -158,7 +166,12 @@ fn fastest_det(output: &Output, form: &InputForm) -> Option<Vec<Detection>> {
         let (wide, high) = (f64::from(form.width), f64::from(form.height));
         let (width, height) = (sigmoid(at(3, cell)) * wide, sigmoid(at(4, cell)) * high);
         Detection {
-            bounds: BoundingBox::at(x * wide - width / 2.0, y * high - height / 2.0, width, height),
+            bounds: BoundingBox::at(
+                x * wide - width / 2.0,
+                y * high - height / 2.0,
+                width,
+                height,
+            ),
             score,
         }
     };
@@ -204,7 +217,10 @@ mod tests {
         )
         .unwrap();
         let boxes: Vec<[f64; 4]> = found.iter().map(|d| d.bounds.into()).collect();
-        assert_eq!(boxes, [[24.0, 10.0, 100.0, 90.0], [160.0, 10.0, 200.0, 90.0]]);
+        assert_eq!(
+            boxes,
+            [[24.0, 10.0, 100.0, 90.0], [160.0, 10.0, 200.0, 90.0]]
+        );
         assert!((found[0].score - 0.9).abs() < 1e-6);
     }
 
@@ -212,13 +228,19 @@ mod tests {
     fn another_form_is_an_error() {
         for shape in [vec![7, 5], vec![1, 7, 6], vec![1, 8, 5]] {
             let found = look(&[[0.0; 5]; 7], shape.clone());
-            assert!(matches!(found, Err(EngineError::WrongOutput { .. })), "{shape:?}");
+            assert!(
+                matches!(found, Err(EngineError::WrongOutput { .. })),
+                "{shape:?}"
+            );
         }
     }
 
     #[test]
     fn temperature_makes_less_of_a_score() {
         assert!((tempered(0.9, 2.0) - 0.75).abs() < 1e-12);
-        assert_eq!([tempered(0.5, 3.0), tempered(1.0, 3.0), tempered(0.0, 3.0)], [0.5, 1.0, 0.0]);
+        assert_eq!(
+            [tempered(0.5, 3.0), tempered(1.0, 3.0), tempered(0.0, 3.0)],
+            [0.5, 1.0, 0.0]
+        );
     }
 }

@@ -137,7 +137,10 @@ mod tests {
         assert_eq!(part.pixel(0, 0), picture.pixel(1, 1));
         assert_eq!(part.pixel(2, 1), picture.pixel(3, 2));
         assert_eq!(picture.crop(&BoundingBox::at(4.0, 0.0, 2.0, 2.0)), None);
-        assert_eq!(picture.crop(&BoundingBox::at(f64::NAN, 0.0, 2.0, 2.0)), None);
+        assert_eq!(
+            picture.crop(&BoundingBox::at(f64::NAN, 0.0, 2.0, 2.0)),
+            None
+        );
         let mirror = picture.mirrored();
         assert_eq!(mirror.pixel(0, 2), picture.pixel(3, 2));
         assert_eq!(mirror.mirrored(), picture);

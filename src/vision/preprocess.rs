@@ -88,7 +88,8 @@ impl Preprocessor {
             Fit::Crop => {
                 let short = form.short_side.unwrap_or(form.width.min(form.height));
                 // A picture like a thread would be resized to an endless one: beyond this its ends are stretched.
-                let long = |ratio: f64| ((f64::from(short) * ratio) as u32).clamp(short, 16 * short);
+                let long =
+                    |ratio: f64| ((f64::from(short) * ratio) as u32).clamp(short, 16 * short);
                 if wide < high {
                     (short, long(high / wide))
                 } else {
@@ -238,11 +239,22 @@ mod tests {
         };
         assert_eq!(red(&base, false, 0, &mut input), 200.0);
         assert_eq!(red(&base, true, 7, &mut input), 200.0);
-        let bgr = InputForm { colour: ColourOrder::Bgr, ..base.clone() };
+        let bgr = InputForm {
+            colour: ColourOrder::Bgr,
+            ..base.clone()
+        };
         assert_eq!(red(&bgr, false, 2 * 64, &mut input), 200.0);
-        let nhwc = InputForm { layout: TensorLayout::Nhwc, ..base.clone() };
+        let nhwc = InputForm {
+            layout: TensorLayout::Nhwc,
+            ..base.clone()
+        };
         assert_eq!(red(&nhwc, false, 7 * 3 + 2, &mut input), 100.0);
-        let normal = InputForm { scale: 0.5, mean: [10.0, 0.0, 0.0], std: [3.0, 1.0, 1.0], ..base };
+        let normal = InputForm {
+            scale: 0.5,
+            mean: [10.0, 0.0, 0.0],
+            std: [3.0, 1.0, 1.0],
+            ..base
+        };
         assert_eq!(red(&normal, false, 0, &mut input), 30.0);
     }
 

@@ -54,7 +54,9 @@ impl<L: Ord + Clone> Prototypes<L> {
 
     /// Each product's label and rows.
     pub fn iter(&self) -> impl Iterator<Item = (&L, &[Embedding])> {
-        self.rows.iter().map(|(label, rows)| (label, rows.as_slice()))
+        self.rows
+            .iter()
+            .map(|(label, rows)| (label, rows.as_slice()))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -116,7 +118,8 @@ impl<L: Ord + Clone> Prototypes<L> {
         unknown_below: f64,
     ) -> (Vec<(L, f64)>, f64) {
         let known = self.rows.keys();
-        let logs = known.filter_map(|label| Some((label.clone(), scale * self.cosine(label, seen)?)));
+        let logs =
+            known.filter_map(|label| Some((label.clone(), scale * self.cosine(label, seen)?)));
         let mut logs: Vec<(L, f64)> = logs.collect();
         let other = scale * unknown_below;
         let best = logs.iter().map(|(_, log)| *log).fold(other, f64::max);
@@ -145,8 +148,9 @@ mod tests {
         known.enrol("beans", vec![e(1.0, 0.0), e(1.0, 0.2)]);
         known.enrol("soup", vec![e(0.0, 1.0)]);
         assert_eq!(known.len(), 2);
-        let Some(Recognised::Known { label, probability, .. }) =
-            known.recognise(&e(1.0, 0.1), 10.0, 0.5)
+        let Some(Recognised::Known {
+            label, probability, ..
+        }) = known.recognise(&e(1.0, 0.1), 10.0, 0.5)
         else {
             panic!("it is known");
         };
@@ -169,8 +173,14 @@ mod tests {
         assert_eq!(of(400.0), (vec![("beans", 0.0), ("soup", floor)], floor));
         // Like nothing that is known: any other thing is likeliest.
         let (logs, others) = known.log_likelihoods(&e(-1.0, -1.0), 4.0, 0.5);
-        assert!(others == 0.0 && logs.iter().all(|(_, log)| *log < -4.0), "{logs:?}");
+        assert!(
+            others == 0.0 && logs.iter().all(|(_, log)| *log < -4.0),
+            "{logs:?}"
+        );
         let nobody: Prototypes<&str> = Prototypes::default();
-        assert_eq!(nobody.log_likelihoods(&e(1.0, 0.0), 4.0, 0.5), (vec![], 0.0));
+        assert_eq!(
+            nobody.log_likelihoods(&e(1.0, 0.0), 4.0, 0.5),
+            (vec![], 0.0)
+        );
     }
 }

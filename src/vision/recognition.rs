@@ -105,7 +105,10 @@ mod tests {
             };
             let values = vec![mean(0), mean(4)];
             let shape = vec![1, 2];
-            let logits = Output { shape: shape.clone(), values: values.clone() };
+            let logits = Output {
+                shape: shape.clone(),
+                values: values.clone(),
+            };
             Ok(vec![Output { shape, values }, logits])
         }
     }
@@ -118,7 +121,9 @@ mod tests {
             (4..8).for_each(|x| picture.set(x, y, [40, 0, 0]));
         }
         let look = |card: &ModelCard, picture: &Picture| {
-            Recogniser::new(card, Box::new(Halves)).unwrap().look(picture)
+            Recogniser::new(card, Box::new(Halves))
+                .unwrap()
+                .look(picture)
         };
         let seen = look(&card, &picture).unwrap();
         assert_eq!(seen.embedding.values(), [0.6, 0.8]);
@@ -128,7 +133,10 @@ mod tests {
         assert_eq!(seen.embedding.values()[0], seen.embedding.values()[1]);
         assert_eq!(seen.classes, [0.5, 0.5]);
         let black = look(&card, &Picture::filled(8, 8, [0; 3]));
-        assert!(matches!(black, Err(EngineError::WrongOutput { .. })), "{black:?}");
+        assert!(
+            matches!(black, Err(EngineError::WrongOutput { .. })),
+            "{black:?}"
+        );
         assert!(Recogniser::new(&testing::people_card(8), Box::new(Halves)).is_none());
     }
 }

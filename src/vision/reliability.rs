@@ -114,7 +114,13 @@ mod tests {
 
     #[test]
     fn tables() {
-        let answers = [(0.95, true), (0.95, true), (0.95, false), (0.15, false), (1.0, true)];
+        let answers = [
+            (0.95, true),
+            (0.95, true),
+            (0.95, false),
+            (0.15, false),
+            (1.0, true),
+        ];
         let rows = table(&answers, 10);
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[1].answers, rows[1].right), (4, 0.75));
@@ -126,10 +132,14 @@ mod tests {
     #[test]
     fn finds_the_temperature() {
         // Right in 3 of 4, whatever the scores say: softmax([t, 0]) = 0.75 at t = ln 3.
-        let examples: Vec<(Vec<f64>, usize)> =
-            (0..40).map(|n| (vec![5.0, 0.0], usize::from(n % 4 == 0))).collect();
+        let examples: Vec<(Vec<f64>, usize)> = (0..40)
+            .map(|n| (vec![5.0, 0.0], usize::from(n % 4 == 0)))
+            .collect();
         let temperature = fit_temperature(&examples);
-        assert!((temperature - 5.0 / 3.0_f64.ln()).abs() < 1e-3, "{temperature}");
+        assert!(
+            (temperature - 5.0 / 3.0_f64.ln()).abs() < 1e-3,
+            "{temperature}"
+        );
         assert_eq!(fit_temperature(&[]), 1.0);
     }
 

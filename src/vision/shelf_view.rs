@@ -117,7 +117,11 @@ mod tests {
 
     fn shelf(light: u8) -> Picture {
         let mut picture = Picture::filled(320, 160, [100 + light, 100 + light, 90 + light]);
-        paint(&mut picture, [20, 20, 60, 120], [200 + light, 40 + light, 40 + light]);
+        paint(
+            &mut picture,
+            [20, 20, 60, 120],
+            [200 + light, 40 + light, 40 + light],
+        );
         picture
     }
 

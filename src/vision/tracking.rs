@@ -113,7 +113,9 @@ impl Tracker {
         let mut free = vec![true; sure.len()];
         // Who is new gives way to who is known.
         for shown in [true, false] {
-            self.give(&mut seen, &sure, &mut free, settings.sure_iou_min, |t| t.shown == shown);
+            self.give(&mut seen, &sure, &mut free, settings.sure_iou_min, |t| {
+                t.shown == shown
+            });
         }
         self.give(
             &mut seen,
@@ -123,7 +125,13 @@ impl Tracker {
             |t| t.shown && t.unseen_frames == 0,
         );
         let mut shown = self.take_in(&seen);
-        shown.extend(self.begin(sure.iter().zip(&free).filter_map(|(d, &free)| free.then_some(*d))));
+        shown.extend(
+            self.begin(
+                sure.iter()
+                    .zip(&free)
+                    .filter_map(|(d, &free)| free.then_some(*d)),
+            ),
+        );
         self.first_frame = false;
         shown.sort_by_key(|b| b.track);
         shown
@@ -147,7 +155,11 @@ impl Tracker {
             (columns.iter())
                 .map(|&column| {
                     let iou = foretold.iou(&boxes[column].bounds);
-                    if iou > iou_min { 1.0 - iou } else { f64::INFINITY }
+                    if iou > iou_min {
+                        1.0 - iou
+                    } else {
+                        f64::INFINITY
+                    }
                 })
                 .collect()
         };

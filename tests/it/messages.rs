@@ -4,7 +4,12 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use stroll::edge::wire::Message;
-use stroll::observation::{BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item, ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose, ProductLikelihood, ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood, VisionObservation, Watermark};
+use stroll::observation::{
+    BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
+    ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
+    ProductLikelihood, ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood,
+    VisionObservation, Watermark,
+};
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
 
@@ -257,19 +262,27 @@ fn vision() -> impl Strategy<Value = Observation> {
         log_likelihood_milli,
     });
     let likelihoods = vec(likelihood, 0..8);
-    (shelf_id(), span(), likelihoods, log(), id(), vec(id(), 0..4)).prop_map(
-        |(shelf, (start, end), likelihoods, others_milli, model, evidence)| {
-            Observation::Vision(VisionObservation {
-                shelf,
-                start,
-                end,
-                likelihoods,
-                others_milli,
-                model,
-                evidence,
-            })
-        },
+    (
+        shelf_id(),
+        span(),
+        likelihoods,
+        log(),
+        id(),
+        vec(id(), 0..4),
     )
+        .prop_map(
+            |(shelf, (start, end), likelihoods, others_milli, model, evidence)| {
+                Observation::Vision(VisionObservation {
+                    shelf,
+                    start,
+                    end,
+                    likelihoods,
+                    others_milli,
+                    model,
+                    evidence,
+                })
+            },
+        )
 }
 
 fn body() -> impl Strategy<Value = Observation> {
@@ -336,8 +349,12 @@ fn observation() -> impl Strategy<Value = Message> {
         },
     );
     let stamp = ("[a-z0-9-]{1,64}", id(), 1..1_u64 << 53);
-    (stamp, clock, prop_oneof![shelf(), vision(), body(), gate(), gap()]).prop_map(
-        |((node, outbox, sequence), clock, observation)| {
+    (
+        stamp,
+        clock,
+        prop_oneof![shelf(), vision(), body(), gate(), gap()],
+    )
+        .prop_map(|((node, outbox, sequence), clock, observation)| {
             Message::Observation(Stamped {
                 stamp: Stamp {
                     node: node.into(),
@@ -347,8 +364,7 @@ fn observation() -> impl Strategy<Value = Message> {
                 clock,
                 observation,
             })
-        },
-    )
+        })
 }
 
 pub fn message() -> impl Strategy<Value = Message> {

@@ -57,9 +57,15 @@ fn cameras_see_what_they_look_at() {
             z: metres[2],
         };
         let [u, v] = camera.project(&point).expect("it is before the camera");
-        assert!((u - 0.5).abs() < 0.1 && (v - 0.5).abs() < 0.15, "{name}: {u} {v}");
+        assert!(
+            (u - 0.5).abs() < 0.1 && (v - 0.5).abs() < 0.15,
+            "{name}: {u} {v}"
+        );
         let back = camera.at_height([u, v], metres[2]).expect("it is seen");
-        assert!(back.distance(&point) < 1e-3, "{name}: {back:?}, not {point:?}");
+        assert!(
+            back.distance(&point) < 1e-3,
+            "{name}: {back:?}, not {point:?}"
+        );
     }
 }
 
@@ -70,7 +76,9 @@ fn codes_in_photographs_are_read() {
     let right = |file: &Path| {
         let wanted = std::fs::read_to_string(file.with_extension("txt")).unwrap();
         let found = codes::read(&pictures::read(file).unwrap());
-        found.iter().any(|text| text.trim_end() == wanted.trim_end())
+        found
+            .iter()
+            .any(|text| text.trim_end() == wanted.trim_end())
     };
     let read = files.iter().filter(|file| right(file)).count();
     assert!(read * 10 >= files.len() * 8, "{read} of {}", files.len());
@@ -98,7 +106,15 @@ fn cameras_tell_twins_apart() {
     for seed in ["101", "103"] {
         let out = cases.join(format!("{seed}.mcap"));
         let made = stroll(&[
-            "simulate", "--situation", "misplaced-twin", "--seed", seed, "--shoppers", "12", "-o", arg(&out),
+            "simulate",
+            "--situation",
+            "misplaced-twin",
+            "--seed",
+            seed,
+            "--shoppers",
+            "12",
+            "-o",
+            arg(&out),
         ]);
         assert!(made.status.success(), "{}", text(&made.stderr));
     }
@@ -119,16 +135,31 @@ fn commands_say_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("grey.jpg");
     grey(&file);
-    let output = stroll(&["vision", "detect", arg(&file), "--models", arg(folder.path())]);
+    let output = stroll(&[
+        "vision",
+        "detect",
+        arg(&file),
+        "--models",
+        arg(folder.path()),
+    ]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("people.toml: there is no such file"), "{said}");
+    assert!(
+        said.contains("people.toml: there is no such file"),
+        "{said}"
+    );
     let output = stroll(&["vision", "qr", arg(&file)]);
     assert!(output.status.success());
     assert_eq!(text(&output.stdout), "");
     std::fs::write(&file, b"\xFF\xD8\xFF\xE0 cut").unwrap();
     let said = stroll(&["vision", "qr", arg(&file)]);
-    assert!(text(&said.stderr).contains("grey.jpg: it is cut off"), "{said:?}");
+    assert!(
+        text(&said.stderr).contains("grey.jpg: it is cut off"),
+        "{said:?}"
+    );
     let said = stroll(&["enroll", "--gtin", "4006381333932", arg(&file)]);
-    assert!(text(&said.stderr).contains("its last digit should be 1"), "{said:?}");
+    assert!(
+        text(&said.stderr).contains("its last digit should be 1"),
+        "{said:?}"
+    );
 }

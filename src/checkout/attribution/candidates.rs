@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::weights::{Expected, Weights, log_normal};
 use super::world::{Lying, Part};
 use crate::checkout::session::SessionId;
-use crate::observation::{ChangeKind, Item, PlateChange, ShelfObservation, VisionObservation};
+use crate::observation::{Item, PlateChange, ShelfObservation, VisionObservation};
 use crate::sensing::item_match::{QUANTITY_MAX, log_share, total};
 use crate::store::{Definition, PlateId, Product, ProductId};
 
@@ -95,25 +95,6 @@ pub(super) struct Set {
 }
 
 impl<'a> Scene<'a> {
-    /// Log-likelihood of what a camera saw, if this happened: the mean over the products that moved, since each
-    /// fills a part of the pictures. Nothing is said of a touch, after which the shelf looks as before.
-    pub(super) fn seen_log(&self, candidate: &Candidate) -> f64 {
-        let Some(seen) = self.seen.filter(|_| self.change.kind != ChangeKind::Touch) else {
-            return 0.0;
-        };
-        let mut products: Vec<&ProductId> = (candidate.parts.iter())
-            .flat_map(|part| part.items.iter().map(|item| &item.product))
-            .collect();
-        products.sort_unstable();
-        products.dedup();
-        match products.len() {
-            0 => seen.log(None),
-            several => {
-                products.iter().map(|p| seen.log(Some(p))).sum::<f64>() / several as f64
-            }
-        }
-    }
-
     fn plate(&self, index: usize) -> PlateId {
         PlateId {
             shelf: self.change.shelf,

@@ -57,7 +57,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string(&stages)?);
         return Ok(());
     }
-    println!("{:<9} {:<11} {:>10} {:>10}", "model", "stage", "lowest ms", "proc. ms");
+    println!(
+        "{:<9} {:<11} {:>10} {:>10}",
+        "model", "stage", "lowest ms", "proc. ms"
+    );
     for stage in &stages {
         println!(
             "{:<9} {:<11} {:>10.2} {:>10.2}",
@@ -81,7 +84,10 @@ fn stripes() -> Picture {
 /// Processor time of this thread, milliseconds, as Linux counts it (to some milliseconds); 0 elsewhere.
 fn thread_ms() -> f64 {
     let counted = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = counted.split_whitespace().next().and_then(|n| n.parse::<f64>().ok());
+    let nanoseconds = counted
+        .split_whitespace()
+        .next()
+        .and_then(|n| n.parse::<f64>().ok());
     nanoseconds.unwrap_or(0.0) / 1e6
 }
 
@@ -144,7 +150,9 @@ fn people(args: &Args, picture: &Picture, stages: &mut Vec<Stage>) -> anyhow::Re
         detector.preprocess(picture);
         Ok(())
     })?);
-    stages.push(timed("people", "infer", runs, || Ok(drop(detector.infer()?)))?);
+    stages.push(timed("people", "infer", runs, || {
+        Ok(drop(detector.infer()?))
+    })?);
     stages.push(timed("people", "whole", runs, || {
         Ok(drop(detector.look(picture, score_min)?))
     })?);

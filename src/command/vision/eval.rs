@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressIterator};
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::edge::models::ModelFile;
@@ -181,7 +181,9 @@ fn held_out(bench: &mut Bench, args: &Args) -> anyhow::Result<(Vec<Answer>, Opti
     for labelled in list.iter().progress_with(progress(list.len())) {
         let look = bench.look(labelled)?;
         let shares = known.probabilities(&look.embedding, form.prototype_scale);
-        let best = shares.first().and_then(|(id, _)| known.cosine(id, &look.embedding));
+        let best = shares
+            .first()
+            .and_then(|(id, _)| known.cosine(id, &look.embedding));
         let best = best.unwrap_or(-1.0);
         if args.held_out.contains(&labelled.fine) {
             inside.push(best);

@@ -93,7 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             let found = detector.look(&picture, settings.doubtful_min);
             let found = found.map_err(|error| model.engine_error(error))?;
             let standing = |bounds: &BoundingBox| {
-                eye.geometry.standing(bounds, picture.width(), picture.height())
+                eye.geometry
+                    .standing(bounds, picture.width(), picture.height())
             };
             let tracked = eye.tracker.step(&found).into_iter();
             seen.extend(tracked.filter_map(|b| {
@@ -113,7 +114,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             track: p.id,
             floor: [centimetres(p.x), centimetres(p.y)],
             sigma_m: centimetres(p.sigma_m),
-            cameras: p.cameras.iter().map(|c| args.camera[*c].0.clone()).collect(),
+            cameras: p
+                .cameras
+                .iter()
+                .map(|c| args.camera[*c].0.clone())
+                .collect(),
         });
         let line = Line {
             frame: number,
@@ -132,7 +137,11 @@ fn tell(line: &Line, json: bool) -> anyhow::Result<()> {
     }
     let people = line.people.iter().map(|p| {
         let [x, y] = p.floor;
-        format!("  {}: ({x:.2}, {y:.2}) m by {}", p.track, p.cameras.join("+"))
+        format!(
+            "  {}: ({x:.2}, {y:.2}) m by {}",
+            p.track,
+            p.cameras.join("+")
+        )
     });
     println!("{:7.1} s{}", line.t, people.collect::<String>());
     Ok(())

@@ -16,7 +16,12 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Engine::Tract)]
     engine: Engine,
     /// The library of onnxruntime, for `--engine ort`
-    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH", default_value = "libonnxruntime.so")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ORT_DYLIB_PATH",
+        default_value = "libonnxruntime.so"
+    )]
     onnxruntime: PathBuf,
 }
 
@@ -55,7 +60,10 @@ impl Args {
             return given.clone();
         }
         let program = std::env::current_exe().unwrap_or_default();
-        let above = program.ancestors().skip(1).map(|folder| folder.join("models"));
+        let above = program
+            .ancestors()
+            .skip(1)
+            .map(|folder| folder.join("models"));
         let installed = PathBuf::from("/usr/share/stroll/models");
         std::iter::once(here.clone())
             .chain(above)

@@ -44,7 +44,10 @@ fn folder(path: &PathBuf) -> anyhow::Result<()> {
         };
         all += 1;
         let wanted = String::from_utf8_lossy(&bytes);
-        let verdict = if found.iter().any(|text| text.trim_end() == wanted.trim_end()) {
+        let verdict = if found
+            .iter()
+            .any(|text| text.trim_end() == wanted.trim_end())
+        {
             read += 1;
             "read"
         } else if found.is_empty() {

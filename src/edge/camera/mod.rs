@@ -88,7 +88,10 @@ pub enum CameraError {
         why: String,
     },
     #[error("{source_name}: a frame is larger than {bytes_max} bytes, or no JPEG")]
-    Stream { source_name: String, bytes_max: usize },
+    Stream {
+        source_name: String,
+        bytes_max: usize,
+    },
     #[error("{path}: it cannot be written: {why}")]
     Unwritable { path: PathBuf, why: String },
 }

@@ -54,9 +54,24 @@ impl Program {
                 before
             }
             Program::RpicamVid => vec![
-                "--camera", source, "--codec", "mjpeg", "--quality", "90", "--width", "1280",
-                "--height", "720", "--framerate", "10", "--timeout", "0", "--nopreview", "--flush",
-                "--output", "-",
+                "--camera",
+                source,
+                "--codec",
+                "mjpeg",
+                "--quality",
+                "90",
+                "--width",
+                "1280",
+                "--height",
+                "720",
+                "--framerate",
+                "10",
+                "--timeout",
+                "0",
+                "--nopreview",
+                "--flush",
+                "--output",
+                "-",
             ],
         };
         text.into_iter().map(str::to_owned).collect()
@@ -90,11 +105,7 @@ impl Pipe {
     }
 
     /// Starts the program under another name or path.
-    pub(super) fn spawn(
-        program: Program,
-        path: &str,
-        source: &str,
-    ) -> Result<Self, CameraError> {
+    pub(super) fn spawn(program: Program, path: &str, source: &str) -> Result<Self, CameraError> {
         let spawned = Command::new(path)
             .args(program.arguments(source))
             .stdin(Stdio::null())

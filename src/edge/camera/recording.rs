@@ -74,7 +74,10 @@ impl RecordedFrames {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a later format may have more")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a later format may have more"
+    )]
     fn record(&mut self, opcode: u8, data: &[u8]) -> Result<(), CameraError> {
         if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
             return Ok(());
@@ -177,7 +180,12 @@ impl FrameWriter {
             .add_schema(SCHEMA, "jsonschema", schema.to_string().as_bytes())
             .map_err(cannot)?;
         let channel = out
-            .add_channel(schema, &format!("{TOPIC}{camera}"), "json", &BTreeMap::new())
+            .add_channel(
+                schema,
+                &format!("{TOPIC}{camera}"),
+                "json",
+                &BTreeMap::new(),
+            )
             .map_err(cannot)?;
         Ok(FrameWriter {
             path: path.to_owned(),

@@ -10,7 +10,10 @@ fn jpeg(grey: u8) -> Vec<u8> {
 fn greys(source: &mut dyn FrameSource) -> Vec<(u64, u8)> {
     let mut seen = Vec::new();
     while let Some(frame) = source.next_frame().unwrap() {
-        seen.push((frame.number, frame.picture().unwrap().pixel(3, 3)[0] / 10 * 10));
+        seen.push((
+            frame.number,
+            frame.picture().unwrap().pixel(3, 3)[0] / 10 * 10,
+        ));
     }
     seen
 }
@@ -27,11 +30,21 @@ fn folders_and_pictures() {
     assert_eq!(greys(all.as_mut()), [(0, 50), (1, 100)]);
     assert_eq!(greys(open(&name("f10.jpg")).unwrap().as_mut()), [(0, 100)]);
     let error = open(&name("gone.jpg")).err().unwrap();
-    assert!(error.to_string().contains("no such file or folder"), "{error}");
+    assert!(
+        error.to_string().contains("no such file or folder"),
+        "{error}"
+    );
     std::fs::write(name("text.txt"), "text").unwrap();
-    let frame = open(&name("text.txt")).unwrap().next_frame().unwrap().unwrap();
+    let frame = open(&name("text.txt"))
+        .unwrap()
+        .next_frame()
+        .unwrap()
+        .unwrap();
     let error = frame.picture().unwrap_err().to_string();
-    assert!(error.contains("text.txt (frame 0): it is neither JPEG nor PNG"), "{error}");
+    assert!(
+        error.contains("text.txt (frame 0): it is neither JPEG nor PNG"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -64,7 +77,10 @@ fn a_recording_gives_its_frames_back() {
             Err(error) => break error,
         }
     };
-    assert!(error.to_string().contains("the recording is damaged"), "{error}");
+    assert!(
+        error.to_string().contains("the recording is damaged"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -104,19 +120,34 @@ fn script(folder: &Path, text: &str) -> String {
 #[test]
 fn a_program_gives_frames_and_says_why_not() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("two.mjpeg"), [jpeg(10), jpeg(200)].concat()).unwrap();
+    std::fs::write(
+        folder.path().join("two.mjpeg"),
+        [jpeg(10), jpeg(200)].concat(),
+    )
+    .unwrap();
     let two = format!("cat {}/two.mjpeg", folder.path().display());
     let mut pipe = Pipe::spawn(Program::RpicamVid, &script(folder.path(), &two), "0").unwrap();
     assert_eq!(greys(&mut pipe), [(0, 10), (1, 200)]);
     for (text, said) in [
-        ("echo no cameras available >&2; exit 1", "no cameras available"),
+        (
+            "echo no cameras available >&2; exit 1",
+            "no cameras available",
+        ),
         ("exit 3", "exit status: 3"),
     ] {
         let path = script(folder.path(), text);
         let mut pipe = Pipe::spawn(Program::RpicamVid, &path, "0").unwrap();
         let error = pipe.next_frame().err().unwrap().to_string();
-        assert!(error.contains(said) && error.contains("`rpicam-vid` failed"), "{error}");
+        assert!(
+            error.contains(said) && error.contains("`rpicam-vid` failed"),
+            "{error}"
+        );
     }
-    let error = Pipe::spawn(Program::Ffmpeg, "/no/such/ffmpeg", "trip.mp4").err().unwrap();
-    assert!(error.to_string().contains("apt-get install ffmpeg"), "{error}");
+    let error = Pipe::spawn(Program::Ffmpeg, "/no/such/ffmpeg", "trip.mp4")
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("apt-get install ffmpeg"),
+        "{error}"
+    );
 }

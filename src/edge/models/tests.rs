@@ -35,9 +35,21 @@ fn each_wrong_model_is_told_for_what_it_is() {
     let right = CARD.replace("SUM", &sha256(b"network"));
     for (card, onnx, said) in [
         (right.clone(), None, "people.onnx: there is no such file"),
-        (right.clone(), Some(&b"another"[..]), "it is another model, or damaged"),
-        (right.replace("score_min = 0.4", "score_min = 4"), Some(b"network"), "`people.score_min` is 4"),
-        (right.replace("\"people\"\n", "\"pets\"\n"), Some(b"network"), "unknown variant `pets`"),
+        (
+            right.clone(),
+            Some(&b"another"[..]),
+            "it is another model, or damaged",
+        ),
+        (
+            right.replace("score_min = 0.4", "score_min = 4"),
+            Some(b"network"),
+            "`people.score_min` is 4",
+        ),
+        (
+            right.replace("\"people\"\n", "\"pets\"\n"),
+            Some(b"network"),
+            "unknown variant `pets`",
+        ),
     ] {
         let folder = folder(&card, onnx);
         let error = ModelFile::open(folder.path(), ModelKind::People).unwrap_err();
@@ -46,9 +58,17 @@ fn each_wrong_model_is_told_for_what_it_is() {
     let folder = folder(&right, Some(b"network"));
     let card = folder.path().join("people.toml");
     let error = ModelFile::from_card(&card, ModelKind::Products).unwrap_err();
-    assert!(error.to_string().contains("a model for people, not for products"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("a model for people, not for products"),
+        "{error}"
+    );
     let error = ModelFile::open(folder.path(), ModelKind::Products).unwrap_err();
-    assert!(error.to_string().contains("`--models` says where"), "{error}");
+    assert!(
+        error.to_string().contains("`--models` says where"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -110,10 +110,23 @@ fn finds_the_end_of_a_jpeg_among_others() {
 #[test]
 fn files_are_ordered_by_their_numbers() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["f10.jpg", "f9.JPG", "f010.png", "a.jpeg", "f2x.png", "notes.txt"] {
+    for name in [
+        "f10.jpg",
+        "f9.JPG",
+        "f010.png",
+        "a.jpeg",
+        "f2x.png",
+        "notes.txt",
+    ] {
         std::fs::write(folder.path().join(name), "x").unwrap();
     }
     let found = files_in(folder.path()).unwrap();
-    let names: Vec<_> = found.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["a.jpeg", "f2x.png", "f9.JPG", "f10.jpg", "f010.png"]);
+    let names: Vec<_> = found
+        .iter()
+        .map(|f| f.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["a.jpeg", "f2x.png", "f9.JPG", "f10.jpg", "f010.png"]
+    );
 }

@@ -11,9 +11,14 @@ struct MeanColour;
 impl Engine for MeanColour {
     fn run(&mut self, input: &[f32]) -> Result<Vec<Output>, EngineError> {
         let channel = input.len() / 3;
-        let means = input.chunks(channel).map(|c| c.iter().sum::<f32>() / channel as f32);
+        let means = input
+            .chunks(channel)
+            .map(|c| c.iter().sum::<f32>() / channel as f32);
         let values: Vec<f32> = means.collect();
-        Ok(vec![Output { shape: vec![1, 3], values }])
+        Ok(vec![Output {
+            shape: vec![1, 3],
+            values,
+        }])
     }
 }
 
@@ -75,7 +80,10 @@ fn frames() -> Frames {
 
 fn change(kind: ChangeKind, start: f64, end: f64) -> ShelfObservation {
     ShelfObservation {
-        shelf: ShelfId { gondola: 1, shelf: 2 },
+        shelf: ShelfId {
+            gondola: 1,
+            shelf: 2,
+        },
         start: at(start),
         peak: at(f64::midpoint(start, end)),
         peak_error_us: 0,
@@ -97,11 +105,23 @@ fn a_take_is_seen_before_it_and_a_put_after_it() {
     products.enrol("red".into(), colour([180.0, 40.0, 40.0]));
     products.enrol("blue".into(), colour([40.0, 40.0, 180.0]));
     let mut eyes = ShelfCameras::new(recogniser, products, &card.version);
-    eyes.add_recorded(ShelfId { gondola: 1, shelf: 2 }, Box::new(frames()));
+    eyes.add_recorded(
+        ShelfId {
+            gondola: 1,
+            shelf: 2,
+        },
+        Box::new(frames()),
+    );
 
     let take = eyes.look(&change(ChangeKind::Take, 4.6, 5.4)).unwrap();
     assert_eq!(take.likelihoods[0].product.as_str(), "red");
-    assert_eq!((take.likelihoods[0].log_likelihood_milli, take.model.as_str()), (0, "mean-colour"));
+    assert_eq!(
+        (
+            take.likelihoods[0].log_likelihood_milli,
+            take.model.as_str()
+        ),
+        (0, "mean-colour")
+    );
     assert!(take.log(Some(&"blue".into())) < -3.0, "{take:?}");
     let put = eyes.look(&change(ChangeKind::Put, 11.6, 12.4)).unwrap();
     assert_eq!(put.likelihoods[0].product.as_str(), "blue");
@@ -122,7 +142,10 @@ fn a_live_camera_that_ends_is_opened_again() {
     let recogniser = Recogniser::new(&card, Box::new(MeanColour)).unwrap();
     let mut eyes = ShelfCameras::new(recogniser, Prototypes::default(), "m");
     let (opened, opens) = std::sync::mpsc::channel();
-    let shelf = ShelfId { gondola: 1, shelf: 2 };
+    let shelf = ShelfId {
+        gondola: 1,
+        shelf: 2,
+    };
     let reopen = move || {
         let _ = opened.send(());
         Ok(Box::new(Frames(frames().0.into_iter().take(20).collect())) as Box<dyn FrameSource>)

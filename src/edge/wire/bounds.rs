@@ -183,7 +183,12 @@ fn vision_observation(look: &VisionObservation) -> Checked {
 }
 
 fn log_likelihood(field: &'static str, milli: i64) -> Checked {
-    within(field, milli, -LOG_LIKELIHOOD_MAX_MILLI, LOG_LIKELIHOOD_MAX_MILLI)
+    within(
+        field,
+        milli,
+        -LOG_LIKELIHOOD_MAX_MILLI,
+        LOG_LIKELIHOOD_MAX_MILLI,
+    )
 }
 
 fn plates(plates: &[PlateChange]) -> Checked {

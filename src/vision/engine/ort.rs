@@ -36,7 +36,9 @@ impl Ort {
         let session = builder.commit_from_memory(onnx).map_err(|e| bad(&e))?;
         let inputs = session.inputs().len();
         if inputs != 1 {
-            return Err(EngineError::BadModel(format!("it takes {inputs} inputs, not 1")));
+            return Err(EngineError::BadModel(format!(
+                "it takes {inputs} inputs, not 1"
+            )));
         }
         for name in card.outputs() {
             if !session.outputs().iter().any(|output| output.name() == name) {
@@ -63,9 +65,14 @@ impl Engine for Ort {
         let tensor = TensorRef::from_array_view((form.shape(), input)).map_err(failed)?;
         let ran = self.session.run(ort::inputs![tensor]).map_err(failed)?;
         let outputs = self.card.outputs().into_iter().map(|name| {
-            let value = ran.get(name).ok_or_else(|| EngineError::NoOutput(name.to_owned()))?;
+            let value = ran
+                .get(name)
+                .ok_or_else(|| EngineError::NoOutput(name.to_owned()))?;
             let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
-            let shape = shape.iter().map(|side| usize::try_from(*side).unwrap_or(0)).collect();
+            let shape = shape
+                .iter()
+                .map(|side| usize::try_from(*side).unwrap_or(0))
+                .collect();
             let values = values.to_vec();
             Ok(Output { shape, values })
         });

@@ -38,7 +38,9 @@ fn plan(onnx: &[u8], card: &ModelCard) -> Result<Arc<TypedSimplePlan>, EngineErr
         .map_err(|e| bad(&e))?;
     let inputs = model.inputs.len();
     if inputs != 1 {
-        return Err(EngineError::BadModel(format!("it takes {inputs} inputs, not 1")));
+        return Err(EngineError::BadModel(format!(
+            "it takes {inputs} inputs, not 1"
+        )));
     }
     model
         .set_input_fact(0, f32::fact(card.input.shape()).into())

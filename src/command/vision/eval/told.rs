@@ -37,7 +37,12 @@ pub fn table(report: &Report, unknown: Option<&Unknown>, classes: &Classes) -> S
     }
     let name = |id: u32| classes.get(id).map_or("?", |c| c.name.as_str());
     for (truth, answer, times) in report.confused.iter().take(CONFUSED_MAX) {
-        let _ = writeln!(out, "{times:>4} × {} taken for {}", name(*truth), name(*answer));
+        let _ = writeln!(
+            out,
+            "{times:>4} × {} taken for {}",
+            name(*truth),
+            name(*answer)
+        );
     }
     if let Some(unknown) = unknown {
         let auroc = unknown.auroc.map_or("-".to_owned(), |a| format!("{a:.4}"));
@@ -150,7 +155,10 @@ pub fn draw_confusion(
                 let share = *n as f64 / all.max(1) as f64;
                 let colour = if truth == answer { BLUE } else { RED };
                 let (x, y) = (answer as i32, truth as i32);
-                Rectangle::new([(x, y), (x + 1, y + 1)], colour.mix(share.max(0.15)).filled())
+                Rectangle::new(
+                    [(x, y), (x + 1, y + 1)],
+                    colour.mix(share.max(0.15)).filled(),
+                )
             })
         });
         chart.draw_series(cells).map_err(|e| failed(&e))?;
