@@ -141,7 +141,7 @@ async fn serve(
             broken = store.broken() => break broken,
             Some(operation) = operated.recv() => store.tell(operating::input(&operation)).await,
             _ = looked.tick() => if let Some(input) = disk.look() {
-                store.tell(input).await;
+                store.mention(input);
             },
         }
     };

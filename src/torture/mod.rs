@@ -17,6 +17,7 @@ mod world;
 
 pub use auditor::Totals;
 pub use faults::{Counts, Fault};
+pub use people::Person;
 pub use world::{Day, run};
 
 use crate::edge::journal::JournalError;

@@ -72,7 +72,7 @@ impl Outbox {
         );
         self.id = id;
         (self.rows, self.last_sequence) = (stamped.len() as u64, stamped.len() as u64);
-        (self.committed, self.offered, self.opened_with) = (0, 0, 0);
+        (self.committed, self.marked, self.offered, self.opened_with) = (0, 0, 0, 0);
         Ok(())
     }
 }
