@@ -15,8 +15,8 @@ use stroll::edge::recording::{self, OpenOptions};
 use stroll::edge::shell::Shell;
 use stroll::observation::{DeviceId, Observation, Stamp};
 use stroll::store::NodeName;
-use stroll::torture::auditor::{self, Evidence, Totals};
 use stroll::torture::Person;
+use stroll::torture::auditor::{self, Evidence, Totals};
 use stroll::units::Timestamp;
 
 use crate::corner;
@@ -99,9 +99,7 @@ impl Audited {
             .map(|stamped| stamped.expect("read"))
             .collect();
         let mut folded = State::new(definition.clone());
-        decisions
-            .iter()
-            .for_each(|decision| folded.apply(decision));
+        decisions.iter().for_each(|decision| folded.apply(decision));
         folded.frontier = Timestamp::MIN;
         let outboxes: Vec<Outbox> = outboxes
             .iter()

@@ -20,9 +20,11 @@ use crate::program::{Program, wait_for};
 /// Kills in a run of the tests.
 const KILLS: u32 = 200;
 /// On one store at most; then the next one opens.
-const KILLS_A_STORE: u32 = 40;
+const KILLS_A_STORE: u32 = 50;
+/// Stores at a time, each with a broker of its own.
+const SIDE_BY_SIDE: u32 = 2;
 const SHOPPERS: u32 = 12;
-const SPEED: [&str; 2] = ["--speed", "10"];
+const SPEED: [&str; 2] = ["--speed", "15"];
 
 /// What has been killed, and what it was doing.
 #[derive(Default)]
@@ -119,29 +121,19 @@ impl<'a> Victims<'a> {
 /// Whether anything was committed after that moment.
 fn has_written_since(journal: &Path, born: SystemTime) -> bool {
     let log = std::fs::metadata(journal.with_extension("sqlite-wal"));
-    log.and_then(|log| log.modified())
-        .is_ok_and(|at| at > born)
+    log.and_then(|log| log.modified()).is_ok_and(|at| at > born)
 }
 
-#[test]
-fn whatever_is_killed_nothing_is_lost_and_nobody_is_charged_twice() {
-    let Some(mosquitto) = Mosquitto::start() else {
-        return;
-    };
-    let given = std::env::var("STROLL_KILLS").ok();
-    let kills: u32 = given.map_or(KILLS, |n| n.parse().expect("STROLL_KILLS is a number"));
-    let seed = seed();
+/// Kills so many, on one store after the other.
+fn killed(broker: &str, first_seed: u64, seed: u64, kills: u32) -> Tally {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let audited = Audited::from(&corner::gated(), 1, SHOPPERS);
+    let audited = Audited::from(&corner::gated(), first_seed, SHOPPERS);
     let mut tally = Tally::default();
     let mut left = kills;
     while left > 0 {
         let on_this_store = left.min(KILLS_A_STORE);
-        let again = format!(
-            "STROLL_SEED={seed} STROLL_KILLS={kills} (store {})",
-            (kills - left) / KILLS_A_STORE
-        );
-        let mut victims = Victims::start(&audited, &mosquitto.url().to_string());
+        let again = format!("seed {seed}, after {} kills", kills - left);
+        let mut victims = Victims::start(&audited, broker);
         for _ in 0..on_this_store {
             victims.kill_one(&mut random, &mut tally);
         }
@@ -149,14 +141,45 @@ fn whatever_is_killed_nothing_is_lost_and_nobody_is_charged_twice() {
         audited.day.clear();
         left -= on_this_store;
     }
-    let Tally {
-        coordinators,
-        opening,
-        working,
-        nodes,
-    } = tally;
+    tally
+}
+
+#[test]
+fn whatever_is_killed_nothing_is_lost_and_nobody_is_charged_twice() {
+    let brokers: Vec<Mosquitto> = (0..SIDE_BY_SIDE)
+        .filter_map(|_| Mosquitto::start())
+        .collect();
+    if brokers.is_empty() {
+        return;
+    }
+    let given = std::env::var("STROLL_KILLS").ok();
+    let kills: u32 = given.map_or(KILLS, |n| n.parse().expect("STROLL_KILLS is a number"));
+    let seed = seed();
+    let mut all = Tally::default();
+    std::thread::scope(|scope| {
+        let stores: Vec<_> = (0..SIDE_BY_SIDE)
+            .zip(&brokers)
+            .map(|(index, broker)| {
+                let share = (kills + index) / SIDE_BY_SIDE;
+                let (url, day) = (broker.url().to_string(), 1 + 100 * u64::from(index));
+                scope.spawn(move || killed(&url, day, seed + u64::from(index), share))
+            })
+            .collect();
+        for store in stores {
+            let tally = store.join().expect("what is wrong is said above");
+            all.coordinators += tally.coordinators;
+            all.opening += tally.opening;
+            all.working += tally.working;
+            all.nodes += tally.nodes;
+        }
+    });
     println!(
-        "{coordinators} coordinators killed ({working} had committed something, {opening} were opening), {nodes} nodes killed"
+        "{} coordinators killed ({} had committed something, {} were opening), {} nodes killed",
+        all.coordinators, all.working, all.opening, all.nodes
     );
-    assert!(working > coordinators / 4, "too few kills hit the middle");
+    assert_eq!(all.coordinators + all.nodes, kills);
+    assert!(
+        all.working > all.coordinators / 4,
+        "too few kills hit the middle"
+    );
 }

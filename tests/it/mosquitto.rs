@@ -12,6 +12,7 @@ pub struct Mosquitto {
     program: PathBuf,
     folder: tempfile::TempDir,
     addr: SocketAddr,
+    /// Where it keeps what it knows.
     memory: Option<tempfile::TempDir>,
     child: Option<Child>,
 }
@@ -66,6 +67,11 @@ impl Mosquitto {
     /// Where it listens.
     pub fn url(&self) -> BrokerUrl {
         BrokerUrl::local(self.addr)
+    }
+
+    /// Its address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// Starts it again, after [`Mosquitto::kill`], on the same port.

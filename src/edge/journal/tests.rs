@@ -9,6 +9,7 @@ use crate::units::{Currency, Timestamp};
 
 mod chained;
 mod copied;
+mod full;
 mod kept;
 mod upgraded;
 

@@ -65,9 +65,8 @@ impl Outbox {
 
     /// Gives up the oldest rows that are committed; how many.
     pub(super) fn forget_committed(&mut self) -> Result<u64, OutboxError> {
-        let forget = |outbox: &mut Self| {
-            file::forget_committed(&outbox.connection, FORGOTTEN_AT_ONCE)
-        };
+        let forget =
+            |outbox: &mut Self| file::forget_committed(&outbox.connection, FORGOTTEN_AT_ONCE);
         let gone = self.with_room(forget).map_err(|source| self.fail(source))?;
         let gone = gone.unwrap_or(0);
         self.rows = self.rows.saturating_sub(gone);

@@ -348,9 +348,8 @@ impl Outbox {
             self.give_up(now)?;
             return Ok(Word::OldCopy);
         }
-        let mark = |outbox: &mut Self| {
-            file::mark(&mut outbox.connection, outbox.marked, sequence, now.0)
-        };
+        let mark =
+            |outbox: &mut Self| file::mark(&mut outbox.connection, outbox.marked, sequence, now.0);
         let marked = self.with_room(mark).map_err(|source| self.fail(source))?;
         // Not kept, it is noted with the next word, or said again after the next start.
         if marked.is_some() {
