@@ -169,17 +169,6 @@ impl Program {
         (status.code(), self.lines.iter().map(|l| l + "\n").collect())
     }
 
-    /// Waits for its end; its exit code and what it said on standard error.
-    #[track_caller]
-    pub fn wait_with_said(self) -> (Option<i32>, String) {
-        let said = self.said.clone();
-        let (code, _) = self.wait();
-        // What it said last is read by a thread of its own.
-        std::thread::sleep(Duration::from_millis(100));
-        let said = said.lock().expect("no reader panics").clone();
-        (code, said)
-    }
-
     fn end(&mut self) {
         // One that has ended by itself cannot be killed, which is as good.
         let _ = self.child.kill();

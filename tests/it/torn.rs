@@ -1,8 +1,8 @@
 //! Torn files: a write-ahead log that ends at any of its last bytes, or is garbage from there on. What is opened then is
 //! exactly what some commit had left, the last that is whole, never half of one.
 //!
-//! The last pages are cut at every offset; before them, and for what is overwritten, at each byte of the frames' headers
-//! and at every 61st of the rest. `STROLL_TORN_STEP=1` takes every offset of the whole log.
+//! The last page is cut at every offset; before it, and for what is overwritten, at each byte of the last frames' headers
+//! and at every 509th of the rest. `STROLL_TORN_STEP=1` takes every offset of the whole log.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,9 @@ const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const FRAME: usize = FRAME_HEADER + 4_096;
 /// So many frames at the end are cut at every offset.
-const LAST_FRAMES: usize = 2;
+const LAST_FRAMES: usize = 1;
+/// And so many at every byte of their headers.
+const LAST_HEADERS: usize = 6;
 
 /// What is done to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +71,8 @@ impl<S> Written<S> {
             Harm::Garbage => random.fill(&mut log[offset..]),
         }
         // Zeros on zeros change nothing.
-        let whole = log.iter().zip(&self.log).take_while(|(a, b)| a == b);
-        let whole = whole.count();
+        let after = log[offset..].iter().zip(&self.log[offset..]);
+        let whole = offset + after.take_while(|(a, b)| a == b).count();
         let state = self
             .states
             .iter()
@@ -82,7 +84,7 @@ impl<S> Written<S> {
 
     fn places(&self) -> impl Iterator<Item = (usize, Harm)> + '_ {
         let step = std::env::var("STROLL_TORN_STEP").ok();
-        let step: usize = step.map_or(61, |step| step.parse().expect("a number of bytes"));
+        let step: usize = step.map_or(509, |step| step.parse().expect("a number of bytes"));
         let all = self.log.len();
         let frame_of = move |offset: usize| offset.saturating_sub(HEADER) % FRAME;
         let places = move |harm: Harm| {
@@ -93,7 +95,7 @@ impl<S> Written<S> {
             (0..all).filter(move |offset| {
                 *offset >= every
                     || offset % step == 0
-                    || (*offset + 8 * FRAME >= all && frame_of(*offset) < FRAME_HEADER)
+                    || (*offset + LAST_HEADERS * FRAME >= all && frame_of(*offset) < FRAME_HEADER)
             })
         };
         [Harm::CutOff, Harm::Zeroed, Harm::Garbage]
@@ -113,6 +115,14 @@ fn put(path: &Path, base: &[u8], log: &[u8]) {
     std::fs::write(log_of(path), log).expect("written");
 }
 
+/// A folder in memory where there is one: what is opened here so often needs no disk to wait for.
+fn folder() -> tempfile::TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    in_memory
+        .or_else(|_| tempfile::tempdir())
+        .expect("a folder")
+}
+
 fn length(path: &Path) -> usize {
     std::fs::metadata(log_of(path)).map_or(0, |log| log.len() as usize)
 }
@@ -130,7 +140,7 @@ fn seen(at: u64) -> Observation {
     Observation::Gate(GateObservation {
         at: Timestamp(at as i64),
         event: GateEvent::CodeShown {
-            code: "c".repeat(300),
+            code: "c".repeat(128),
         },
     })
 }
@@ -178,9 +188,9 @@ fn journal_of(path: &Path, definition: &Definition, commits: u64) -> Written<Hel
 
 #[test]
 fn a_torn_log_of_a_journal_leaves_what_the_last_whole_commit_left() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let definition = corner::definition(&corner::gated());
-    let written = journal_of(&folder.path().join("whole.sqlite"), &definition, 8);
+    let written = journal_of(&folder.path().join("whole.sqlite"), &definition, 5);
     let path = folder.path().join("torn.sqlite");
     let mut opened = 0;
     for (index, (offset, harm)) in written.places().enumerate() {
@@ -259,7 +269,7 @@ fn outbox_of(path: &Path, node: &NodeName) -> Written<String> {
 
 #[test]
 fn a_torn_log_of_an_outbox_leaves_what_the_last_whole_commit_left() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let node = NodeName::from("gate");
     let written = outbox_of(&folder.path().join("whole.db"), &node);
     let path = folder.path().join("torn.db");
@@ -295,7 +305,7 @@ fn is_a_sentence(error: &str, path: &Path) {
 
 #[test]
 fn a_page_of_the_file_itself_that_is_lost_is_found_or_does_not_matter() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder();
     let definition = corner::definition(&corner::gated());
     let whole = folder.path().join("whole.sqlite");
     let mut journal = Journal::open(&whole, &definition).expect("a new journal");

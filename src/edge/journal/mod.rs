@@ -241,8 +241,16 @@ impl Journal {
             _lock,
             ..
         } = self;
-        sqlite::close(connection)
-            .map_err(|source| sql::FORMAT.error(&path, "closing it", source).into())
+        let closed = sqlite::close(connection)
+            .map_err(|source| JournalError::from(sql::FORMAT.error(&path, "closing it", source)));
+        match closed {
+            // Everything is durable, and the log stays beside the file.
+            Err(error) if error.is_full() => {
+                tracing::warn!("{error}");
+                Ok(())
+            }
+            closed => closed,
+        }
     }
 
     fn error(&self, doing: impl Into<String>, source: rusqlite::Error) -> JournalError {
