@@ -106,6 +106,17 @@ impl OpenStore {
         self.live.mention(input);
     }
 
+    /// Asks the store for something on a person's behalf; resolves once it is done and durable.
+    ///
+    /// # Errors
+    /// A sentence that says why nothing was done.
+    pub async fn ask(&self, input: Input) -> Result<(), String> {
+        match self.live.ask(input).await {
+            Some(answer) => answer.map_err(|rejection| rejection.to_string()),
+            None => Err("the store has stopped".to_owned()),
+        }
+    }
+
     /// Whether the store has stopped by itself: closing it says why.
     pub fn has_stopped(&self) -> bool {
         self.live.has_stopped()

@@ -1,6 +1,7 @@
 //! `stroll torture`: whole store-days in which everything fails, from seeds.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
@@ -23,6 +24,22 @@ pub struct Args {
     /// Let nothing fail: then nothing may go to review
     #[arg(long)]
     calm: bool,
+    /// Where the files of a day are made, and removed again [default: in memory, where the system has /dev/shm]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Linux keeps this folder in memory.
+const IN_MEMORY: &str = "/dev/shm";
+
+fn in_memory() -> PathBuf {
+    let memory = PathBuf::from(IN_MEMORY);
+    let is_writable = tempfile::tempdir_in(&memory).is_ok();
+    if is_writable {
+        memory
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
@@ -39,6 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let options = Options {
         shoppers: args.shoppers as usize,
         calm: args.calm,
+        folder: args.folder.unwrap_or_else(in_memory),
     };
     let (mut faults, mut totals) = (Counts::default(), Totals::default());
     let (mut days, mut failed) = (0_u64, 0_u64);
@@ -48,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             args.shoppers,
             if args.calm { " --calm" } else { "" }
         );
-        let day = torture::run(seed, options).with_context(|| format!("again: {again}"))?;
+        let day = torture::run(seed, &options).with_context(|| format!("again: {again}"))?;
         days += 1;
         faults.merge(&day.faults);
         totals.merge(&day.totals);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::coordinator::{Coordinator, Effect, Input};
+use crate::coordinator::{Coordinator, Effect, Input, Rejection};
 use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
@@ -49,9 +49,12 @@ pub type Alarm = Box<dyn FnMut(Option<&str>) + Send>;
 
 /// A store at work on a thread of its own: messages in, one commit a group, words to the nodes out.
 pub struct LiveStore {
-    told: mpsc::Sender<Input>,
+    told: mpsc::Sender<Told>,
     thread: JoinHandle<Result<Shell<Coordinator>, ShellError>>,
 }
+
+/// An input, and where its answer goes if somebody waits for one.
+type Told = (Input, Option<oneshot::Sender<Result<(), Rejection>>>);
 
 /// What a [`LiveStore`] works with.
 pub struct StoreParts {
@@ -81,13 +84,21 @@ impl LiveStore {
 
     /// Tells the store something that doesn't come over the wire. False if it has stopped.
     pub async fn tell(&self, input: Input) -> bool {
-        self.told.send(input).await.is_ok()
+        self.told.send((input, None)).await.is_ok()
+    }
+
+    /// The same for what a person asks for: resolves once it is durable, or to why nothing was done. None if the store has
+    /// stopped.
+    pub async fn ask(&self, input: Input) -> Option<Result<(), Rejection>> {
+        let (answer, answered) = oneshot::channel();
+        self.told.send((input, Some(answer))).await.ok()?;
+        answered.await.ok()
     }
 
     /// The same for what is told again soon: where too much waits already it is dropped.
     pub fn mention(&self, input: Input) {
         // Whoever looks at it says the same again.
-        let _ = self.told.try_send(input);
+        let _ = self.told.try_send((input, None));
     }
 
     /// Whether the store has stopped by itself.
@@ -113,7 +124,7 @@ impl LiveStore {
 fn run_store(
     runtime: &tokio::runtime::Handle,
     mut parts: StoreParts,
-    mut told: mpsc::Receiver<Input>,
+    mut told: mpsc::Receiver<Told>,
 ) -> Result<Shell<Coordinator>, ShellError> {
     say(&parts.link, &parts.owed);
     let mut ticked = Instant::now();
@@ -123,6 +134,7 @@ fn run_store(
     while open {
         let mut inputs = Vec::new();
         let mut answered = Vec::new();
+        let mut waits = None;
         runtime.block_on(async {
             tokio::select! {
                 delivery = parts.deliveries.recv(), if linked => match delivery {
@@ -130,7 +142,10 @@ fn run_store(
                     None => linked = false,
                 },
                 input = told.recv() => match input {
-                    Some(input) => inputs.push(input),
+                    Some((input, answer)) => {
+                        waits = answer.map(|a| (a, parts.shell.core().rejects(&input)));
+                        inputs.push(input);
+                    }
                     None => open = false,
                 },
                 Some(answer) = parts.answers.recv() => answered.push(answer),
@@ -151,6 +166,10 @@ fn run_store(
             answered.push(answer);
         }
         let mut effects = with_room(&mut parts, &told, |shell| shell.batch(inputs, now))?;
+        if let Some((answer, rejection)) = waits {
+            // Whoever asked may have gone meanwhile.
+            let _ = answer.send(rejection.map_or(Ok(()), Err));
+        }
         if !answered.is_empty() {
             let hear = |shell: &mut Shell<_>| shell.answered(answered, now);
             effects.extend(with_room(&mut parts, &told, hear)?);
@@ -169,7 +188,7 @@ fn run_store(
 /// longer: what is not durable has not happened, and comes again.
 fn with_room(
     parts: &mut StoreParts,
-    told: &mpsc::Receiver<Input>,
+    told: &mpsc::Receiver<Told>,
     work: impl FnOnce(&mut Shell<Coordinator>) -> Result<Vec<Effect>, ShellError>,
 ) -> Result<Vec<Effect>, ShellError> {
     let mut done = work(&mut parts.shell);

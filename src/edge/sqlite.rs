@@ -59,6 +59,13 @@ pub enum Readers {
 /// opens the file or closes it, never for a commit.
 const READER_WAIT: Duration = Duration::from_secs(5);
 
+/// Has a prepared statement keep its plan. SQLite else makes a new one each time that a number is bound to a `LIMIT`,
+/// which cost the sender of a node more than all its reading.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    kept.map(drop)
+}
+
 /// A file that could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -154,6 +161,7 @@ impl Format {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(failed)?;
+        keep_plans(&connection).map_err(failed)?;
         self.upgrade(&connection, found)
             .map_err(|source| self.error(path, "bringing it up to date", source))?;
         Ok(connection)

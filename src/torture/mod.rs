@@ -5,7 +5,7 @@
 //! People are simple on purpose, at most one at a shelf and one in the door, so that what each took is beyond doubt and
 //! whatever is charged otherwise is a matter of transport, storage or payment. [`auditor`] compares.
 //!
-//! The same seed gives the same day, but for the random ids of outboxes that replace an old copy.
+//! The same seed gives the same day.
 
 pub mod auditor;
 mod faults;
@@ -20,6 +20,8 @@ pub use faults::{Counts, Fault};
 pub use people::Person;
 pub use world::{Day, run};
 
+use std::path::PathBuf;
+
 use crate::edge::journal::JournalError;
 use crate::edge::outbox::OutboxError;
 use crate::edge::shell::ShellError;
@@ -28,9 +30,12 @@ use crate::edge::wire::WireError;
 use crate::units::Timestamp;
 
 /// What a day is like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub shoppers: usize,
+    /// Where its files are made, and removed again. Processes die in a day, machines don't: memory serves as well as a
+    /// disk, and is much faster.
+    pub folder: PathBuf,
     /// Nothing fails: then nothing may go to review either.
     pub calm: bool,
 }

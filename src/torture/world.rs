@@ -49,8 +49,8 @@ struct World {
 }
 
 /// Plays the day of a seed and audits it.
-pub fn run(seed: u64, options: Options) -> Result<Day, TortureError> {
-    let folder = tempfile::tempdir()?;
+pub fn run(seed: u64, options: &Options) -> Result<Day, TortureError> {
+    let folder = tempfile::tempdir_in(&options.folder)?;
     let (definition, _) = definition::parse(&people::definition_toml(), "torture.toml")
         .map_err(|error| TortureError::Definition(error.to_string()))?;
     let definition = Arc::new(definition);
@@ -166,7 +166,7 @@ impl World {
         self.store.shell().is_some_and(closed) && self.nodes.iter().all(Node::is_done)
     }
 
-    fn audited(mut self, options: Options) -> Result<Day, TortureError> {
+    fn audited(mut self, options: &Options) -> Result<Day, TortureError> {
         let live = self.store.stop();
         let is_settled = live
             .as_ref()

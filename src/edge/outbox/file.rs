@@ -87,7 +87,8 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // Two programs on one outbox would both believe that they are the node: the second must not get in.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "FULL")
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    crate::edge::sqlite::keep_plans(connection)
 }
 
 pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Content> {

@@ -41,6 +41,9 @@ pub struct OutboxOptions {
     /// An outbox of that id may start from nothing again, since the recording gives each sequence the same
     /// observation: then the coordinator knows more of it than it holds itself.
     pub id: Option<OutboxId>,
+    /// The id with which it goes on if it turns out to be an old copy, instead of a random one. For simulations only: no
+    /// two copies may ever go on as the same.
+    pub successor: Option<OutboxId>,
 }
 
 impl Default for OutboxOptions {
@@ -49,6 +52,7 @@ impl Default for OutboxOptions {
             rows_max: 1_000_000,
             bytes_max: 1 << 30,
             id: None,
+            successor: None,
         }
     }
 }
@@ -87,6 +91,7 @@ pub struct Outbox {
     loss: Option<Loss>,
     /// What it is given comes from a recording.
     is_replayed: bool,
+    successor: Option<OutboxId>,
 }
 
 impl Outbox {
@@ -170,6 +175,7 @@ impl Outbox {
             opened_with: state.last_sequence,
             is_online: false,
             loss: state.loss,
+            successor: options.successor,
         })
     }
 
