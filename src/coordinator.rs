@@ -34,6 +34,7 @@ mod gate;
 mod inferring;
 mod intake;
 mod keeping;
+mod looks;
 mod paying;
 mod rejection;
 mod restoring;

@@ -261,6 +261,7 @@ impl Coordinator {
             hypotheses: hypotheses.collect(),
             reached: Vec::new(),
             clock: None,
+            seen: None,
         };
         self.decide(Decision::Unwatched(unwatched), out);
     }

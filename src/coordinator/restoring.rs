@@ -149,6 +149,12 @@ impl Coordinator {
                 }
                 decided
             }
+            Observation::Vision(look) => {
+                if passed {
+                    self.inferring.looks.note(look);
+                }
+                passed
+            }
             Observation::Body(segment) => {
                 if segment.end >= frontier.plus_seconds(-KEPT_S) {
                     self.tracks.insert(segment);
@@ -260,8 +266,7 @@ impl Coordinator {
             let change = of.as_ref().and_then(|stamp| observations.get(stamp));
             match (&decision, change.map(|c| (&c.stamp, &c.observation))) {
                 (Decision::Attributed(attributed), Some((stamp, Observation::Shelf(change)))) => {
-                    self.inferring
-                        .absorb_again(stamp, change, &attributed.reached);
+                    self.inferring.absorb_again(stamp, change, attributed);
                 }
                 _ => self.inferring.follow(&decision, of.as_ref()),
             }

@@ -219,7 +219,7 @@ impl Coordinator {
                         change.start.min(change.peak) <= exit && mine(change.shelf)
                     }
                     Observation::Gap(gap) => gap.start <= exit,
-                    Observation::Body(_) | Observation::Gate(_) => false,
+                    Observation::Vision(_) | Observation::Body(_) | Observation::Gate(_) => false,
                 })
     }
 

@@ -11,10 +11,11 @@ use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
 use crate::edge::shell::{Answers, Shell, ShellError};
-use crate::observation::{Committed, NodeClock};
+use crate::observation::{Committed, NodeClock, Observation};
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
 use crate::units::Timestamp;
+use crate::vision::shelf_eyes::{self, ShelfEyes};
 
 /// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
 const GROUP_MAX: usize = 256;
@@ -298,6 +299,8 @@ pub struct LiveNode {
     /// Event time of its first record, and when levels were kept last.
     began_at: Option<Timestamp>,
     kept_at: Option<Timestamp>,
+    /// The cameras of its shelves.
+    eyes: Option<Box<dyn ShelfEyes>>,
 }
 
 impl LiveNode {
@@ -312,6 +315,22 @@ impl LiveNode {
             before: None,
             began_at: None,
             kept_at: None,
+            eyes: None,
+        }
+    }
+
+    /// The same with cameras before its shelves.
+    pub fn with_eyes(mut self, eyes: Option<Box<dyn ShelfEyes>>) -> Self {
+        self.eyes = eyes;
+        self
+    }
+
+    /// Has the cameras look at each change: some tens of milliseconds of a network's work.
+    fn look(&mut self, seen: &mut Vec<Observation>) {
+        if let Some(eyes) = self.eyes.as_deref_mut()
+            && !seen.is_empty()
+        {
+            tokio::task::block_in_place(|| shelf_eyes::add(Some(eyes), seen));
         }
     }
 
@@ -343,6 +362,7 @@ impl LiveNode {
             }
             Sensed::Nothing(at) => *at,
         };
+        self.look(&mut seen);
         let at = self.last_at.map_or(at, |last| last.max(at));
         self.last_at = Some(at);
         if !seen.is_empty() || self.link.has_lost() {
@@ -399,6 +419,7 @@ impl LiveNode {
     pub async fn finish(mut self, now: Timestamp) -> Result<NodeLink, LinkError> {
         let mut seen = Vec::new();
         self.sensor.finish(&mut seen);
+        self.look(&mut seen);
         if !seen.is_empty() {
             self.link.append(self.clock.at(now), seen).await?;
         }

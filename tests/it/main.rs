@@ -41,4 +41,5 @@ mod simulation;
 mod situations;
 mod stripe;
 mod torn;
+mod vision;
 mod wire;
