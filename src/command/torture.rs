@@ -24,6 +24,9 @@ pub struct Args {
     /// Let nothing fail: then nothing may go to review
     #[arg(long)]
     calm: bool,
+    /// Instead, so many days on end in one store, of the first seed, in which nothing fails: what memory it takes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    days: Option<u32>,
     /// Where the files of a day are made, and removed again [default: in memory, where the system has /dev/shm]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -58,6 +61,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         calm: args.calm,
         folder: args.folder.unwrap_or_else(in_memory),
     };
+    if let Some(days) = args.days {
+        return on_end(*args.seeds.start(), days, &options);
+    }
     let (mut faults, mut totals) = (Counts::default(), Totals::default());
     let (mut days, mut failed) = (0_u64, 0_u64);
     for seed in args.seeds {
@@ -90,6 +96,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Err(Failed.into());
     }
     println!("No day breaks a rule.");
+    Ok(())
+}
+
+fn on_end(seed: u64, days: u32, options: &Options) -> anyhow::Result<()> {
+    println!("  day  receipts  sessions remembered  journal, MB  resident, MB");
+    let mega = |bytes: u64| bytes as f64 / 1e6;
+    torture::days(seed, days, options, |end| {
+        println!(
+            "{:>5}  {:>8}  {:>19}  {:>11.1}  {:>12.1}",
+            end.day,
+            end.receipts,
+            end.sessions,
+            mega(end.journal_bytes),
+            mega(end.resident_bytes)
+        );
+    })?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 
 pub mod auditor;
 mod faults;
+mod month;
 mod network;
 mod node;
 mod people;
@@ -17,6 +18,7 @@ mod world;
 
 pub use auditor::Totals;
 pub use faults::{Counts, Fault};
+pub use month::{DayEnd, days};
 pub use people::Person;
 pub use world::{Day, run};
 

@@ -101,6 +101,12 @@ impl Node {
         self.outbox.is_some()
     }
 
+    pub fn prune(&mut self, now: Timestamp) -> Result<(), TortureError> {
+        let outbox = self.outbox.as_mut();
+        outbox.map_or(Ok(0), |outbox| outbox.prune(now))?;
+        Ok(())
+    }
+
     /// Whether everything that it has seen is committed.
     pub fn is_done(&self) -> bool {
         (self.outbox.as_ref()).is_some_and(|o| o.committed_sequence() == o.last_sequence())
