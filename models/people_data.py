@@ -181,7 +181,7 @@ class Scenes:
             self.add_people(frame, people, unsure, self.rng.integers(1, 4) if chance >= 0.6 else self.rng.choice([0, 0, 1, 2]))
             if self.rng.random() < 0.25:
                 self.add_reflection(frame)
-            zoom = np.exp(self.rng.normal(0, 0.22)) * WIDTH / frame.shape[1]
+            zoom = np.exp(self.rng.normal(0, 0.18)) * WIDTH / frame.shape[1]
         frame, labels = self.warped(frame, boxes(people), boxes(unsure), zoom)
         return self.developed(frame), labels
 
@@ -273,8 +273,8 @@ class Scenes:
             [0, zoom / aspect, HEIGHT / 2 + rng.normal(0, 14)],
             [0, 0, 1],
         ])
-        if rng.random() < 0.2:
-            # One sample in five is the plain letterbox that the detector meets at work.
+        if rng.random() < 0.35:
+            # One sample in three is the plain letterbox that the detector meets at work.
             turn = skew = np.eye(3)
             place = np.array([[WIDTH / width * mirror, 0, WIDTH / 2], [0, WIDTH / width, HEIGHT / 2], [0, 0, 1]])
         matrix = place @ skew @ turn @ to_centre
@@ -297,16 +297,20 @@ class Scenes:
 
     def developed(self, frame: np.ndarray) -> np.ndarray:
         """Another camera: exposure, white balance, saturation, blur, noise, compression."""
-        rng, picture = self.rng, frame.astype(np.float32) / 255
-        picture = np.clip(picture, 0, 1) ** np.exp(rng.normal(0, 0.3))
-        grey = picture.mean(2, keepdims=True)
-        picture = grey + (picture - grey) * (rng.uniform(0, 1.6) if rng.random() < 0.93 else 0)
-        picture = picture * np.exp(rng.normal(0, 0.1, 3)) * rng.uniform(0.75, 1.25) + rng.normal(0, 0.05)
+        rng = self.rng
+        saturation = rng.uniform(0, 1.6) if rng.random() < 0.93 else 0
+        gains = np.exp(rng.normal(0, 0.1, 3)) * rng.uniform(0.75, 1.25)
+        # Gamma by table; saturation, white balance and brightness are one affine map of the colours.
+        table = (255 * np.linspace(0, 1, 256) ** np.exp(rng.normal(0, 0.25))).astype(np.uint8)
+        mix = (saturation * np.eye(3) + (1 - saturation) / 3) * gains[:, None]
+        picture = cv2.transform(cv2.LUT(frame, table), np.hstack((mix, np.full((3, 1), 255 * rng.normal(0, 0.05)))))
         if rng.random() < 0.25:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.3))
         if rng.random() < 0.5:
-            picture = picture + rng.normal(0, rng.uniform(0, 0.04), picture.shape)
-        result = np.clip(picture * 255, 0, 255).astype(np.uint8)
+            noise = np.empty(picture.shape, np.int16)
+            cv2.setRNGSeed(int(rng.integers(2**31)))
+            cv2.randn(noise, 0, rng.uniform(0, 10))
+            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
         if rng.random() < 0.3:
-            result = cv2.imdecode(cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))])[1], 1)
-        return result
+            picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))])[1], 1)
+        return picture

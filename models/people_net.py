@@ -75,9 +75,12 @@ class PersonNet(nn.Module):
         self.neck = conv(96, 96)
         self.object, self.box, self.kind = Branch(96, 1), Branch(96, 4), Branch(96, 1)
 
+    def edges(self, x: torch.Tensor) -> torch.Tensor:
+        """The first quarter, at stride 8: edges and textures, the same for every task."""
+        return self.stage2(nn.functional.max_pool2d(torch.relu(self.stem(x)), 3, 2, 1))
+
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = nn.functional.max_pool2d(torch.relu(self.stem(x)), 3, 2, 1)
-        fine = self.stage2(x)
+        fine = self.edges(x)
         middle = self.stage3(fine)
         coarse = self.stage4(middle)
         fine = nn.functional.avg_pool2d(nn.functional.pad(fine, (1, 1, 1, 1)), 3, 2)
@@ -137,3 +140,6 @@ def start_from_fastestdet(net: PersonNet, path: Path) -> None:
                 raise ValueError(f"{path}: a convolution {weight.shape} where {tuple(module.weight.shape)} belongs")
             module.weight.copy_(torch.from_numpy(np.array(weight)))
             module.bias.copy_(torch.from_numpy(np.array(bias)))
+    # What FastestDet learned about edges from COCO stays: less to compute, and nothing of the shop's pictures in it.
+    for parameter in (*net.stem.parameters(), *net.stage2.parameters()):
+        parameter.requires_grad_(False)
