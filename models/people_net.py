@@ -120,11 +120,8 @@ def convolutions(net: PersonNet) -> list[nn.Conv2d]:
     return [m for m in net.modules() if isinstance(m, nn.Conv2d)]
 
 
-def start_from_fastestdet(net: PersonNet, path: Path) -> None:
-    """Copies FastestDet's weights; its 80 classes become the margin by which `person` beats the average class."""
-    graph = onnx.load(path).graph
-    tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    published = [[tensors[name] for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"]
+def copy_fastestdet(net: PersonNet, path: Path, published: list[list[np.ndarray]]) -> None:
+    """`published`: weight and bias of each convolution. The 80 classes become `person`'s margin over the average class."""
     ours = convolutions(net)
     if len(published) != len(ours):
         raise ValueError(f"{path}: {len(published)} convolutions instead of {len(ours)}")
@@ -140,6 +137,16 @@ def start_from_fastestdet(net: PersonNet, path: Path) -> None:
                 raise ValueError(f"{path}: a convolution {weight.shape} where {tuple(module.weight.shape)} belongs")
             module.weight.copy_(torch.from_numpy(np.array(weight)))
             module.bias.copy_(torch.from_numpy(np.array(bias)))
+
+
+def start_from(net: PersonNet, path: Path) -> None:
+    """Copies the weights of FastestDet.onnx, or of an earlier people.onnx."""
+    graph = onnx.load(path).graph
+    tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    if "net.stem.weight" in tensors:
+        net.load_state_dict({name.removeprefix("net."): torch.from_numpy(np.array(t)) for name, t in tensors.items() if name.startswith("net.")})
+    else:
+        copy_fastestdet(net, path, [[tensors[name] for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"])
     # What FastestDet learned about edges from COCO stays: less to compute, and nothing of the shop's pictures in it.
     for parameter in (*net.stem.parameters(), *net.stage2.parameters()):
         parameter.requires_grad_(False)

@@ -20,12 +20,12 @@ import torch
 from evaluate_people import judge
 from people_data import BORDER_GREY, Labels, Scenes, Video, boxes, read_frames, read_video
 from people_match import Tally, read_labels, suppressed
-from people_net import HEIGHT, STRIDE, WIDTH, Exported, PersonNet, decode, start_from_fastestdet
+from people_net import HEIGHT, STRIDE, WIDTH, Exported, PersonNet, decode, start_from
 
 HERE = Path(__file__).parent
-VERSION = "people-1"
-SCORE_MIN, NMS_IOU, INSIDE_MAX = 0.33, 0.45, 0.7
-BATCH = 16
+VERSION = "people-2"
+SCORE_MIN, NMS_IOU, INSIDE_MAX = 0.35, 0.45, 0.7
+BATCH = 8
 TRUNK = ("stage3", "stage4", "reduce")
 
 
@@ -101,7 +101,7 @@ def train(net: PersonNet, scenes: Scenes, steps: int, minutes: float, anchor: fl
     trunk = [p for name, p in learning.items() if name.startswith(TRUNK)]
     head = [p for name, p in learning.items() if not name.startswith(TRUNK)]
     start = [p.detach().clone() for p in trunk]
-    optimizer = torch.optim.AdamW([{"params": head, "lr": 2e-3}, {"params": trunk, "lr": 4e-4}], weight_decay=0)
+    optimizer = torch.optim.AdamW([{"params": head, "lr": 1.2e-3}, {"params": trunk, "lr": 3e-4}], weight_decay=0)
     peaks = [group["lr"] for group in optimizer.param_groups]
     average = {name: p.detach().clone() for name, p in net.named_parameters()}
     began, shown = time.monotonic(), 0.0
@@ -226,7 +226,7 @@ def read_pedestrians(path: Path | None) -> list[Video]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, required=True)
-    parser.add_argument("--start", type=Path, required=True, help="FastestDet.onnx")
+    parser.add_argument("--start", type=Path, required=True, help="FastestDet.onnx, or a people.onnx to go on from")
     parser.add_argument("--pictures", type=Path, help="photos without people")
     parser.add_argument("--pedestrians", type=Path, help="vtest.avi of OpenCV's examples (Debian: opencv-doc)")
     parser.add_argument("--hold-out", help="name of a video to judge by")
@@ -245,7 +245,7 @@ def main() -> None:
     scenes = Scenes(learned, read_pedestrians(arguments.pedestrians), read_pictures(arguments.pictures), arguments.seed)
     # Twice as fast on a CPU as the usual layout, for the sake of the depthwise convolutions.
     net = PersonNet().to(memory_format=torch.channels_last)
-    start_from_fastestdet(net, arguments.start)
+    start_from(net, arguments.start)
     net = train(net, scenes, arguments.steps, arguments.minutes, arguments.anchor)
 
     def model(frame: torch.Tensor) -> np.ndarray:
