@@ -60,7 +60,7 @@ def normalised(pictures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
-def centre_views(pictures: list[np.ndarray], side: int = SIDE) -> np.ndarray:
+def centre_views(pictures: list[np.ndarray], side: int) -> np.ndarray:
     """What the deployed model sees: short side to `side`, the centre square cut. [N, side, side, 3] bytes."""
     views = []
     for picture in pictures:
@@ -74,17 +74,35 @@ def centre_views(pictures: list[np.ndarray], side: int = SIDE) -> np.ndarray:
     return np.stack(views)
 
 
-def random_views(pictures: list[np.ndarray], side: int, rng: np.random.Generator, least_area: float) -> np.ndarray:
-    """One random view of each picture, [N, 3, side, side] from -1 to 1: a turned, stretched, mirrored part of it in
-    another light, now and then with a patch missing."""
+def random_views(
+    pictures: list[np.ndarray], side: int, rng: np.random.Generator, least_area: float, cast: float
+) -> np.ndarray:
+    """One random view of each picture, [N, 3, side, side] from -1 to 1: a turned, stretched, mirrored part of it (at
+    least `least_area` of the centre square) in another light (each colour up to `cast` stronger or weaker), now and then
+    with a patch missing."""
     views = np.stack([_random_part(picture, side, rng, least_area) for picture in pictures])
-    values = _other_light(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255, rng)
+    values = _other_light(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255, rng, cast)
     for view in values:
         if rng.random() < 0.25:
             height, width = rng.integers(side // 6, side // 2, 2)
             top, left = rng.integers(0, side - height), rng.integers(0, side - width)
             view[:, top : top + height, left : left + width] = torch.from_numpy(rng.random((3, 1, 1), np.float32))
     return (values * 2 - 1).contiguous().numpy()
+
+
+def mix(views: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Each view with another one: a rectangle of it pasted in (CutMix, Yun et al., 2019) or, one time in three, both laid
+    over each other (mixup, Zhang et al., 2018). Also whose the other one is, and the share that stays a view's own."""
+    other = rng.permutation(len(views))
+    if rng.random() < 1 / 3:
+        share = np.float32(rng.beta(0.4, 0.4))
+        return share * views + (1 - share) * views[other], other, float(share)
+    side = views.shape[-1]
+    height = width = int(side * np.sqrt(1 - rng.beta(1, 1)))
+    top, left = rng.integers(0, side - height + 1), rng.integers(0, side - width + 1)
+    mixed = views.copy()
+    mixed[:, :, top : top + height, left : left + width] = views[other, :, top : top + height, left : left + width]
+    return mixed, other, 1 - height * width / side**2
 
 
 def _random_part(picture: np.ndarray, side: int, rng: np.random.Generator, least_area: float) -> np.ndarray:
@@ -106,13 +124,13 @@ def _random_part(picture: np.ndarray, side: int, rng: np.random.Generator, least
     return cv2.warpAffine(picture, np.column_stack([turn, shift]), (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _other_light(values: Tensor, rng: np.random.Generator) -> Tensor:
+def _other_light(values: Tensor, rng: np.random.Generator, cast: float) -> Tensor:
     """Brightness with a slight colour cast, contrast and saturation, drawn for each picture."""
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, (len(values), channels, 1, 1)).astype(np.float32))
 
-    values = values * (draw(0.7, 1.3) * draw(0.93, 1.07, 3))
+    values = values * (draw(0.7, 1.3) * draw(1 - cast, 1 + cast, 3))
     mean = values.mean((1, 2, 3), keepdim=True)
     values = mean + (values - mean) * draw(0.7, 1.3)
     grey = values.mean(1, keepdim=True)

@@ -5,8 +5,8 @@
 
 Three stages, each going on from the averaged weights of the one before:
   seen   all but 16 classes: what the study of enrolment (holdout.py) looks at
-  all    every class, train split: temperature and choices come from the val split after it
-  finish every class, train and val split, larger pictures
+  all    every class: the temperature comes from the val split after it
+  finish train and val split (another store), colours and parts more varied, some pictures mixed
 The beginning of the network stays as ImageNet left it. A run that was cut off goes on at its last epoch.
 """
 
@@ -49,16 +49,24 @@ class Stage:
     side: int
     rate: float
     least_area: float
-    splits: tuple[str, ...]
+    cast: float
+    mix: float
+    splits: tuple[str, ...] = ("train",)
     held_out: frozenset[int] = frozenset()
+
+    @property
+    def deployed_side(self) -> int:
+        """Random parts show things larger than whole pictures do, so that a network does best on pictures somewhat larger
+        than it was trained on (Touvron et al., 2019)."""
+        return self.side + 32
 
 
 def stages(epochs: list[int]) -> list[Stage]:
     seen, every, finish = epochs
     return [
-        Stage("seen", seen, 128, 6e-4, 0.35, ("train",), HELD_OUT),
-        Stage("all", every, 160, 5e-4, 0.35, ("train",)),
-        Stage("finish", finish, 192, 1.5e-4, 0.5, ("train", "val")),
+        Stage("seen", seen, 128, rate=6e-4, least_area=0.35, cast=0.07, mix=0.0, held_out=HELD_OUT),
+        Stage("all", every, 160, rate=5e-4, least_area=0.35, cast=0.07, mix=0.0),
+        Stage("finish", finish, 160, rate=4e-4, least_area=0.25, cast=0.1, mix=0.3, splits=("train", "val")),
     ]
 
 
@@ -134,7 +142,9 @@ class Training:
 
     def run(self) -> None:
         with torch.no_grad():
-            self.prepare()
+            self.restore_norms()
+            if not self.checkpoint().exists():
+                self.begin_head()
         done_stage, done_epochs, saved = self.load_checkpoint()
         for number, stage in enumerate(self.stages):
             if number < done_stage:
@@ -145,34 +155,38 @@ class Training:
                 self.finish_stage(stage)
             self.save_checkpoint(number + 1, 0)
 
-    def prepare(self) -> None:
-        """Normalisation for the blocks to be trained, and a head of linear discriminants to begin with."""
+    def restore_norms(self) -> None:
+        """Normalisation for the blocks to be trained, by what 256 pictures look like there."""
         rng = np.random.default_rng(SEED)
         split = self.split_of(self.stages[0])
         some = [split.pictures[i] for i in rng.permutation(len(split.pictures))[:256]]
         hidden = [
-            self.beginning(groceries.random_views(some[i : i + BATCH], 160, rng, 0.35)) for i in range(0, len(some), BATCH)
+            self.beginning(groceries.random_views(some[i : i + BATCH], 160, rng, 0.35, 0.07)) for i in range(0, len(some), BATCH)
         ]
         layers = [layer for block in self.model.blocks for layer in block.layers] + [self.model.top]
         self.model.eval()
         restore_batch_norm(layers, lambda: [self.model.features(part) for part in hidden])
+
+    def begin_head(self) -> None:
+        """A head of linear discriminants: it knows the classes before the first step."""
+        split = self.split_of(self.stages[0])
         self.model.eval()
         features = torch.from_numpy(run_onnx(onnx_graph.pooled(self.backbone), split, 0, self.threads))
         project, shift = linear_discriminants(features, split.fine)
         self.model.project.weight.copy_(project)
         self.model.project.bias.copy_(shift)
-        self.imprint(split)
+        self.imprint(split, self.stages[0].deployed_side)
 
-    def imprint(self, split: Split) -> None:
+    def imprint(self, split: Split, side: int) -> None:
         """A class without a direction yet gets the mean embedding of its pictures."""
         missing = {c for c in set(split.fine.tolist()) if not self.model.classes[c].any()}
         if missing:
             part = split.of(missing)
-            embeddings = self.run_over(part, self.model.embed)
+            embeddings = self.run_over(part, self.model.embed, side)
             for c in missing:
                 self.model.classes[c] = functional.normalize(embeddings[part.fine == c].mean(0), dim=0)
 
-    def run_over(self, split: Split, function: Callable[[Tensor], Tensor], side: int = groceries.SIDE) -> Tensor:
+    def run_over(self, split: Split, function: Callable[[Tensor], Tensor], side: int) -> Tensor:
         """`function` of every picture's centre."""
         results = []
         for i in range(0, len(split.pictures), BATCH):
@@ -189,7 +203,7 @@ class Training:
         split = self.split_of(stage)
         with torch.no_grad():
             self.model.eval()
-            self.imprint(split)
+            self.imprint(split, stage.deployed_side)
         known = torch.tensor(sorted(set(split.fine.tolist())))
         steps = math.ceil(len(split.pictures) / BATCH)
         optimiser = torch.optim.AdamW(self.parameter_groups(stage.rate), weight_decay=0.02)
@@ -199,13 +213,13 @@ class Training:
             average.state, average.steps = saved["average"], saved["steps"]
         rates = [group["lr"] for group in self.parameter_groups(stage.rate)]
         for epoch in range(done, stage.epochs):
-            started, losses = time.monotonic(), []
+            started, losses, mixing = time.monotonic(), [], np.random.default_rng([SEED, number, epoch])
             self.model.train()
             for step, (views, fine) in enumerate(self.batches(split, stage, epoch)):
                 pace = learning_pace(epoch * steps + step, stage.epochs * steps)
                 for group, rate in zip(optimiser.param_groups, rates):
                     group["lr"] = rate * pace
-                loss = self.loss(self.model(self.beginning(views))[:, known], fine, known)
+                loss = self.mixed_loss(views, fine, known, stage.mix, mixing)
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
@@ -226,8 +240,16 @@ class Training:
         order = rng.permutation(np.searchsorted(edges, np.arange(len(weight)) + rng.random()).clip(0, len(weight) - 1))
         for i in range(0, len(order), BATCH):
             chosen = order[i : i + BATCH]
-            views = groceries.random_views([split.pictures[j] for j in chosen], stage.side, rng, stage.least_area)
+            views = groceries.random_views([split.pictures[j] for j in chosen], stage.side, rng, stage.least_area, stage.cast)
             yield views, torch.from_numpy(split.fine[chosen])
+
+    def mixed_loss(self, views: np.ndarray, fine: Tensor, known: Tensor, chance: float, rng: np.random.Generator) -> Tensor:
+        """Loss of a batch whose pictures are mixed with each other, with this chance."""
+        if rng.random() >= chance:
+            return self.loss(self.model(self.beginning(views))[:, known], fine, known)
+        mixed, other, share = groceries.mix(views, rng)
+        logits = self.model(self.beginning(mixed))[:, known]
+        return share * self.loss(logits, fine, known) + (1 - share) * self.loss(logits, fine[other], known)
 
     def loss(self, logits: Tensor, fine: Tensor, known: Tensor) -> Tensor:
         """Cross-entropy of the fine classes, and of the coarse ones as sums over their members."""
@@ -262,12 +284,14 @@ class Training:
         known = set(range(len(self.names))) - stage.held_out
         split = self.splits["val"].of(known)
         with torch.no_grad():
-            logits = self.run_over(split, self.model, stage.side)
+            logits = self.run_over(split, self.model, stage.deployed_side)
         logits[:, sorted(stage.held_out)] = -torch.inf
         best = logits.argmax(1).numpy()
         fine, coarse = (best == split.fine).mean(), (self.coarse_of[best] == split.coarse).mean()
         self.model.load_state_dict(current)
-        print(f"{stage.name} {epoch + 1}/{stage.epochs} loss {loss:.3f} val {fine:.4f} {coarse:.4f} {seconds:.0f} s", flush=True)
+        trained = " (trained on)" if "val" in stage.splits else ""
+        figures = f"loss {loss:.3f} val{trained} {fine:.4f} {coarse:.4f}"
+        print(f"{stage.name} {epoch + 1}/{stage.epochs} {figures} {seconds:.0f} s", flush=True)
 
     def finish_stage(self, stage: Stage) -> None:
         """Writes the network as `<stage>.onnx`."""
@@ -275,7 +299,7 @@ class Training:
         self.backbone.eval()
         path = self.work / f"{stage.name}.onnx"
         project, shift = self.model.project.weight, self.model.project.bias
-        model = onnx_graph.recogniser(self.backbone, project, shift, self.model.weighted_classes(), groceries.SIDE)
+        model = onnx_graph.recogniser(self.backbone, project, shift, self.model.weighted_classes(), stage.deployed_side)
         onnx.save(model, path)
 
     def fit(self) -> dict[str, float]:
@@ -338,7 +362,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="tf2_mobilenet_v2_1.0_224_ptq.tflite")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and the networks of each stage")
     parser.add_argument("--out", type=Path, required=True, help="folder for products.onnx and products.toml")
-    parser.add_argument("--epochs", type=lambda text: [int(n) for n in text.split(",")], default=[10, 14, 4])
+    parser.add_argument("--epochs", type=lambda text: [int(n) for n in text.split(",")], default=[5, 8, 8])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -348,7 +372,7 @@ def main() -> None:
     training.run()
     facts = training.fit()
     print(json.dumps(facts))
-    write_sidecar(arguments.work / "finish.onnx", arguments.out, facts)
+    write_sidecar(arguments.work / "finish.onnx", arguments.out, training.stages[-1].deployed_side, facts)
 
 
 if __name__ == "__main__":
