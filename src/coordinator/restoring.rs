@@ -238,7 +238,10 @@ impl Coordinator {
     fn open_again(&self, out: &mut Vec<Output>) {
         let passes = |stamped: &Stamped| match &stamped.observation {
             Observation::Gate(gate) => gate.event == GateEvent::PassedIn,
-            Observation::Shelf(_) | Observation::Body(_) | Observation::Gap(_) => false,
+            Observation::Shelf(_)
+            | Observation::Body(_)
+            | Observation::Gap(_)
+            | Observation::Vision(_) => false,
         };
         // Somebody has come in, and who it was is not decided yet.
         if self.intake.waiting().any(passes) {
