@@ -19,6 +19,8 @@ use crate::vision::shelf_eyes::{self, ShelfEyes};
 
 /// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
 const GROUP_MAX: usize = 256;
+/// How often a store whose disk is full looks for room.
+const ROOM_EVERY: Duration = Duration::from_millis(500);
 /// How often limits and deadlines are looked at, and how long the store waits for a message, at most.
 const TICK: Duration = Duration::from_millis(200);
 /// Inputs of the store's own program (enrolments, verdicts) that wait, at most; then their sender waits.
@@ -43,6 +45,9 @@ pub fn wall_now() -> Timestamp {
 /// What a store shows after each batch: the core, the batch's effects and the time.
 pub type Watcher = Box<dyn FnMut(&Coordinator, &[Effect], Timestamp) + Send>;
 
+/// Is told what the store waits for, and, with `None`, that it goes on.
+pub type Alarm = Box<dyn FnMut(Option<&str>) + Send>;
+
 /// A store at work on a thread of its own: messages in, one commit a group, words to the nodes out.
 pub struct LiveStore {
     told: mpsc::Sender<Told>,
@@ -64,10 +69,12 @@ pub struct StoreParts {
     /// Look at limits on silence (off in a replay, whose event time is not the wall's).
     pub ticks: bool,
     pub watcher: Watcher,
+    pub alarm: Alarm,
 }
 
 impl LiveStore {
-    /// Starts the store. It ends by itself after a journal error; otherwise by [`LiveStore::stop`].
+    /// Starts the store. It ends by itself after a journal error; otherwise by [`LiveStore::stop`]. While the journal's
+    /// disk is full it waits for room: it hears nobody, and nodes keep what they see.
     pub fn start(runtime: tokio::runtime::Handle, parts: StoreParts) -> std::io::Result<Self> {
         let (told, inputs) = mpsc::channel(TOLD_MAX);
         let thread = std::thread::Builder::new()
@@ -87,6 +94,12 @@ impl LiveStore {
         let (answer, answered) = oneshot::channel();
         self.told.send((input, Some(answer))).await.ok()?;
         answered.await.ok()
+    }
+
+    /// The same for what is told again soon: where too much waits already it is dropped.
+    pub fn mention(&self, input: Input) {
+        // Whoever looks at it says the same again.
+        let _ = self.told.try_send((input, None));
     }
 
     /// Whether the store has stopped by itself.
@@ -153,22 +166,51 @@ fn run_store(
         while let Ok(answer) = parts.answers.try_recv() {
             answered.push(answer);
         }
-        let mut effects = parts.shell.batch(inputs, now)?;
+        let mut effects = with_room(&mut parts, &told, |shell| shell.batch(inputs, now))?;
         if let Some((answer, rejection)) = waits {
             // Whoever asked may have gone meanwhile.
             let _ = answer.send(rejection.map_or(Ok(()), Err));
         }
         if !answered.is_empty() {
-            effects.extend(parts.shell.answered(answered, now)?);
+            let hear = |shell: &mut Shell<_>| shell.answered(answered, now);
+            effects.extend(with_room(&mut parts, &told, hear)?);
         }
         if parts.shell.next_retry_at().is_some_and(|at| at <= now) {
-            effects.extend(parts.shell.retry(now)?);
+            effects.extend(with_room(&mut parts, &told, |shell| shell.retry(now))?);
         }
         say(&parts.link, &effects);
         (parts.watcher)(parts.shell.core(), &effects, now);
     }
     hear_out(runtime, &mut parts)?;
     Ok(parts.shell)
+}
+
+/// Has the shell do something, and waits until what follows from it is durable. A store that is told to stop waits no
+/// longer: what is not durable has not happened, and comes again.
+fn with_room(
+    parts: &mut StoreParts,
+    told: &mpsc::Receiver<Told>,
+    work: impl FnOnce(&mut Shell<Coordinator>) -> Result<Vec<Effect>, ShellError>,
+) -> Result<Vec<Effect>, ShellError> {
+    let mut done = work(&mut parts.shell);
+    let mut is_waiting = false;
+    while let Err(ShellError::Full { why }) = &done {
+        if told.is_closed() {
+            return done;
+        }
+        if !is_waiting {
+            is_waiting = true;
+            tracing::error!("the store waits, and lets nobody in: {why}");
+            (parts.alarm)(Some(why));
+        }
+        std::thread::sleep(ROOM_EVERY);
+        done = parts.shell.go_on(wall_now());
+    }
+    if is_waiting && done.is_ok() {
+        tracing::warn!("there is room again, and the store goes on");
+        (parts.alarm)(None);
+    }
+    done
 }
 
 /// Waits for the payments that are under way, and for what follows from their answers.

@@ -108,6 +108,12 @@ pub enum DatabaseError {
         doing: String,
         source: Box<rusqlite::Error>,
     },
+    #[error("{path}: the disk of the {what} is full ({doing}); make room there")]
+    Full {
+        path: PathBuf,
+        what: &'static str,
+        doing: String,
+    },
     #[error("{path}: the {what} failed ({doing}): {source}")]
     Failed {
         path: PathBuf,
@@ -216,6 +222,10 @@ impl Format {
         source: rusqlite::Error,
     ) -> DatabaseError {
         let (path, what) = (path.to_owned(), self.what);
+        if is_full(&source) {
+            let doing = doing.into();
+            return DatabaseError::Full { path, what, doing };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 DatabaseError::InUse { path, what }
@@ -334,6 +344,13 @@ impl Format {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.close().map_err(|(_, source)| source)
     }
+}
+
+/// Whether SQLite had no room: its own limit, or that of the disk, also for the index of the write-ahead log.
+pub fn is_full(source: &rusqlite::Error) -> bool {
+    source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || (source.sqlite_error())
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// Says that this process writes a file which others may read. The kernel forgets it when the process ends, however

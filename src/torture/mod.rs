@@ -5,7 +5,7 @@
 //! People are simple on purpose, at most one at a shelf and one in the door, so that what each took is beyond doubt and
 //! whatever is charged otherwise is a matter of transport, storage or payment. [`auditor`] compares.
 //!
-//! The same seed gives the same day, but for the random ids of outboxes that replace an old copy.
+//! The same seed gives the same day.
 
 pub mod auditor;
 mod faults;
@@ -19,6 +19,7 @@ mod world;
 pub use auditor::Totals;
 pub use faults::{Counts, Fault};
 pub use month::{DayEnd, days};
+pub use people::Person;
 pub use world::{Day, run};
 
 use std::path::PathBuf;

@@ -71,6 +71,7 @@ impl Shop {
             answers: Asker::no_answers(),
             owed,
             ticks: true,
+            alarm: Box::new(|_| {}),
             watcher: Box::new(|_, _, _| {}),
         };
         let runtime = tokio::runtime::Handle::current();

@@ -403,6 +403,11 @@ pub(super) fn mark(
     transaction.commit()
 }
 
+/// Folds the write-ahead log into the file; the next write begins at the log's start again.
+pub(super) fn fold_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
 /// Deletes what was committed at or before `until_us`; how many rows went.
 pub(super) fn prune(connection: &Connection, until_us: i64) -> rusqlite::Result<u64> {
     let gone = connection
