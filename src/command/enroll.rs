@@ -71,30 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         shots.push(look.map_err(|error| model.engine_error(error))?.embedding);
         Ok(())
     };
-    match &args.camera {
-        Some(name) => {
-            let mut frames = camera::open(name)?;
-            let every = u64::from(args.every);
-            let last = u64::from(args.shots - 1) * every;
-            while let Some(frame) = frames.next_frame()? {
-                if frame.number % every == 0 {
-                    take(&frame)?;
-                    eprintln!("picture {} of {}", frame.number / every + 1, args.shots);
-                }
-                if frame.number >= last {
-                    break;
-                }
-            }
-        }
-        None => {
-            for name in &args.files {
-                let mut frames = camera::open(name)?;
-                while let Some(frame) = frames.next_frame()? {
-                    take(&frame)?;
-                }
-            }
-        }
-    }
+    each_frame(&args, &mut take)?;
     if shots.is_empty() {
         bail!("there was no picture to enrol {} from", args.gtin);
     }
@@ -113,6 +90,35 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         println!(
             "it looks much like {other} ({cosine:.2}): show it from more sides, and weigh the two well"
         );
+    }
+    Ok(())
+}
+
+/// Takes the pictures that were given, or so many of the camera's.
+fn each_frame(
+    args: &Args,
+    take: &mut impl FnMut(&camera::Frame) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for name in &args.files {
+        let mut frames = camera::open(name)?;
+        while let Some(frame) = frames.next_frame()? {
+            take(&frame)?;
+        }
+    }
+    let Some(name) = &args.camera else {
+        return Ok(());
+    };
+    let mut frames = camera::open(name)?;
+    let every = u64::from(args.every);
+    let last = u64::from(args.shots - 1) * every;
+    while let Some(frame) = frames.next_frame()? {
+        if frame.number.is_multiple_of(every) {
+            take(&frame)?;
+            eprintln!("picture {} of {}", frame.number / every + 1, args.shots);
+        }
+        if frame.number >= last {
+            break;
+        }
     }
     Ok(())
 }

@@ -168,9 +168,10 @@ impl ModelFile {
 fn read(path: &Path, max: u64) -> Result<Vec<u8>, ModelError> {
     let cannot = |source: std::io::Error| {
         let path = path.to_owned();
-        match source.kind() {
-            std::io::ErrorKind::NotFound => ModelError::NotFound { path },
-            _ => ModelError::Unreadable { path, source },
+        if source.kind() == std::io::ErrorKind::NotFound {
+            ModelError::NotFound { path }
+        } else {
+            ModelError::Unreadable { path, source }
         }
     };
     let bytes = std::fs::metadata(path).map_err(cannot)?.len();

@@ -65,9 +65,12 @@ pub fn read(path: &Path) -> Result<Picture, PictureError> {
 
 /// The bytes of a picture's file, if it is no larger than the limit.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, PictureError> {
-    let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => PictureError::NotFound,
-        _ => PictureError::Unreadable(error),
+    let cannot = |error: std::io::Error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            PictureError::NotFound
+        } else {
+            PictureError::Unreadable(error)
+        }
     };
     let bytes = std::fs::metadata(path).map_err(cannot)?.len();
     if bytes > FILE_BYTES_MAX {

@@ -210,7 +210,7 @@ mod tests {
         let mut picture = Picture::filled(160, 90, [0; 3]);
         for n in 0..160 * 90 {
             let (x, y) = (n % 160, n / 160);
-            let bright = (x / stripe + y / 30) % 2 == 0;
+            let bright = (x / stripe + y / 30).is_multiple_of(2);
             let grain = ((n + noise).wrapping_mul(2_654_435_761) >> 30) as u8;
             let level = if bright { light } else { light / 3 } + grain;
             picture.set(x, y, [level; 3]);

@@ -99,7 +99,7 @@ mod tests {
     fn pictures_without_codes_have_none() {
         let mut noise = Picture::filled(64, 64, [0; 3]);
         for n in 0..64 * 64 {
-            let grey = (n * 2_654_435_761_u64 >> 7) as u8;
+            let grey = ((n * 2_654_435_761_u64) >> 7) as u8;
             noise.set((n % 64) as u32, (n / 64) as u32, [grey; 3]);
         }
         for picture in [

@@ -45,7 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let picture = pictures::decode(&encoded)?;
     let mut stages = vec![timed("frame", "decode", args.runs, || {
-        Ok(drop(pictures::decode(&encoded)?))
+        Ok(pictures::decode(&encoded)?)
     })?];
     if args.models.has(ModelKind::Products) {
         products(&args, &picture, &mut stages)?;
@@ -91,17 +91,17 @@ fn thread_ms() -> f64 {
     nanoseconds.unwrap_or(0.0) / 1e6
 }
 
-fn timed(
+fn timed<T>(
     model: &'static str,
     stage: &'static str,
     runs: u32,
-    mut work: impl FnMut() -> anyhow::Result<()>,
+    mut work: impl FnMut() -> anyhow::Result<T>,
 ) -> anyhow::Result<Stage> {
     let mut lowest_ms = f64::INFINITY;
     let processor_ms = thread_ms();
     for _ in 0..runs {
         let begun = Instant::now();
-        work()?;
+        drop(work()?);
         lowest_ms = lowest_ms.min(begun.elapsed().as_secs_f64() * 1e3);
     }
     Ok(Stage {
@@ -116,7 +116,7 @@ fn products(args: &Args, picture: &Picture, stages: &mut Vec<Stage>) -> anyhow::
     let model = args.models.open(ModelKind::Products)?;
     let engine = args.models.engine();
     stages.push(timed("products", "load", 1, || {
-        Ok(drop(model.recogniser(&engine)?))
+        Ok(model.recogniser(&engine)?)
     })?);
     let mut recogniser = model.recogniser(&engine)?;
     let runs = args.runs;
@@ -124,9 +124,12 @@ fn products(args: &Args, picture: &Picture, stages: &mut Vec<Stage>) -> anyhow::
         recogniser.preprocess(picture);
         Ok(())
     })?);
-    stages.push(timed("products", "infer", runs, || {
-        Ok(drop(recogniser.infer()?))
-    })?);
+    stages.push(timed(
+        "products",
+        "infer",
+        runs,
+        || Ok(recogniser.infer()?),
+    )?);
     let known = model.prototypes()?.unwrap_or_default();
     let scale = recogniser.form().prototype_scale;
     stages.push(timed("products", "whole", runs, || {
@@ -141,7 +144,7 @@ fn people(args: &Args, picture: &Picture, stages: &mut Vec<Stage>) -> anyhow::Re
     let model = args.models.open(ModelKind::People)?;
     let engine = args.models.engine();
     stages.push(timed("people", "load", 1, || {
-        Ok(drop(model.people_detector(&engine)?))
+        Ok(model.people_detector(&engine)?)
     })?);
     let mut detector = model.people_detector(&engine)?;
     let runs = args.runs;
@@ -150,11 +153,9 @@ fn people(args: &Args, picture: &Picture, stages: &mut Vec<Stage>) -> anyhow::Re
         detector.preprocess(picture);
         Ok(())
     })?);
-    stages.push(timed("people", "infer", runs, || {
-        Ok(drop(detector.infer()?))
-    })?);
+    stages.push(timed("people", "infer", runs, || Ok(detector.infer()?))?);
     stages.push(timed("people", "whole", runs, || {
-        Ok(drop(detector.look(picture, score_min)?))
+        Ok(detector.look(picture, score_min)?)
     })?);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `stroll vision qr`: reads QR codes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -31,7 +31,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn folder(path: &PathBuf) -> anyhow::Result<()> {
+fn folder(path: &Path) -> anyhow::Result<()> {
     let files = pictures::files_in(path).with_context(|| path.display().to_string())?;
     let (mut read, mut wrong, mut all) = (0, 0, 0);
     for file in files {

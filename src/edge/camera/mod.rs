@@ -123,9 +123,10 @@ pub fn open(name: &str) -> Result<Box<dyn FrameSource>, CameraError> {
 
 fn cannot_read(path: &Path, source: std::io::Error) -> CameraError {
     let path = path.to_owned();
-    match source.kind() {
-        std::io::ErrorKind::NotFound => CameraError::NotFound { path },
-        _ => CameraError::Unreadable { path, source },
+    if source.kind() == std::io::ErrorKind::NotFound {
+        CameraError::NotFound { path }
+    } else {
+        CameraError::Unreadable { path, source }
     }
 }
 

@@ -117,13 +117,15 @@ impl Pipe {
             program: program.name(),
             why,
         };
-        let mut child = spawned.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => CameraError::NoProgram {
+        let mut child = spawned.map_err(|error| {
+            if error.kind() != ErrorKind::NotFound {
+                return failed(error.to_string());
+            }
+            CameraError::NoProgram {
                 source_name: source.to_owned(),
                 program: program.name(),
                 package: program.package(),
-            },
-            _ => failed(error.to_string()),
+            }
         })?;
         let Some(output) = child.stdout.take() else {
             return Err(failed("it has no output".to_owned()));

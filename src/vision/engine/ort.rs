@@ -1,13 +1,18 @@
 //! Microsoft's onnxruntime by the `ort` crate: faster where its library is installed.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
+use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use super::{Engine, EngineError, Output, checked};
 use crate::vision::model_card::ModelCard;
+
+/// The library allows one environment a process.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
 /// A network with one thread of its own.
 pub struct Ort {
@@ -23,11 +28,16 @@ impl Ort {
             EngineError::Failed(format!("onnxruntime ({}): {why}", library.display()))
         };
         let bad = |error: &dyn std::fmt::Display| EngineError::BadModel(error.to_string());
-        let environment = ort::init_from(library)
-            .map_err(|e| failed(&e))?
-            .build()
-            .map_err(|e| failed(&e))?;
-        let mut builder = Session::builder(&environment)
+        let mut known = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let environment = match known.take() {
+            Some(environment) => environment,
+            None => ort::init_from(library)
+                .map_err(|e| failed(&e))?
+                .build()
+                .map_err(|e| failed(&e))?,
+        };
+        let environment = &*known.insert(environment);
+        let mut builder = Session::builder(environment)
             .map_err(|e| failed(&e))?
             .with_optimization_level(GraphOptimizationLevel::Level3)
             .map_err(|e| failed(&e))?
