@@ -59,6 +59,7 @@ fn later(input: &Input, round: i64, sequences: &dyn Fn(&str) -> u64) -> Input {
                     o.poses.iter_mut().for_each(|pose| pose.at = by(pose.at));
                 }
                 Observation::Gate(o) => o.at = by(o.at),
+                Observation::Vision(o) => (o.start, o.end) = (by(o.start), by(o.end)),
                 Observation::Gap(o) => (o.start, o.end) = (by(o.start), by(o.end)),
             }
             Input::Observation(Arc::new(stamped))

@@ -84,6 +84,7 @@ fn items(criterion: &mut Criterion, recording: &Recording, seen: &[Observation])
     let shelf = seen.iter().find_map(|o| match o {
         Observation::Shelf(change) if !change.likelihoods.is_empty() => Some(change),
         Observation::Shelf(_)
+        | Observation::Vision(_)
         | Observation::Body(_)
         | Observation::Gate(_)
         | Observation::Gap(_) => None,
