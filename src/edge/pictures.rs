@@ -92,6 +92,10 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, PictureError> {
     if format == ImageFormat::Jpeg && end_of_jpeg(bytes).is_none() {
         return Err(PictureError::CutOff);
     }
+    // And it makes RGB of CMYK as if it knew the inks.
+    if format == ImageFormat::Jpeg && jpeg::components_of_jpeg(bytes) == Some(4) {
+        return Err(PictureError::Cmyk);
+    }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(DECODER_BYTES_MAX);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -121,9 +125,6 @@ fn check_sides(width: u32, height: u32) -> Result<(), PictureError> {
     reason = "the crate's enum, which may grow"
 )]
 fn check_colours(decoder: &impl ImageDecoder) -> Result<(), PictureError> {
-    if let ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 = decoder.original_color_type() {
-        return Err(PictureError::Cmyk);
-    }
     match decoder.color_type() {
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => Ok(()),
         other => {

@@ -29,6 +29,31 @@ pub fn end_of_jpeg(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// How many colour components a JPEG's frame header states; `None` where there is no header.
+pub(super) fn components_of_jpeg(bytes: &[u8]) -> Option<u8> {
+    let mut at = 2;
+    loop {
+        if *bytes.get(at)? != 0xFF {
+            return None;
+        }
+        let marker = *bytes.get(at + 1)?;
+        at += 1;
+        match marker {
+            // A fill byte.
+            0xFF => continue,
+            0x01 | 0xD0..=0xD9 => {}
+            // Coded data begins, and no header came.
+            0xDA => return None,
+            // Frame headers, but for three markers between them that are something else: length, precision, two sides.
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                return bytes.get(at + 8).copied();
+            }
+            _ => at += length(bytes, at + 1)?,
+        }
+        at += 1;
+    }
+}
+
 /// Length of a segment with its two length bytes.
 fn length(bytes: &[u8], at: usize) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
