@@ -16,7 +16,7 @@ use crate::checkout::decision::{Decision, PaymentRequest, ReviewId};
 use crate::checkout::entry::Bar;
 use crate::checkout::payment::{IdempotencyKey, PaymentOutcome};
 use crate::checkout::receipt::Receipt;
-use crate::checkout::session::{Role, Session, SessionId};
+use crate::checkout::session::{Role, SessionId};
 use crate::checkout::tracks::Tracks;
 use crate::observation::{
     Committed, DeviceId, Item, NodeState, NodeStatus, Observation, Stamp, Stamped, TrackId,
@@ -34,7 +34,9 @@ mod gate;
 mod inferring;
 mod intake;
 mod keeping;
+mod looks;
 mod paying;
+mod rejection;
 mod restoring;
 mod settlement;
 mod state;
@@ -44,10 +46,8 @@ mod tests;
 
 pub use gaps::OpenReview;
 pub use keeping::Snapshot;
+pub use rejection::Rejection;
 pub use state::State;
-
-/// Units of one product in a verdict, at most: more is a slip of the keyboard.
-const VERDICT_QUANTITY_MAX: u32 = 1_000;
 
 /// Something that the coordinator is told.
 #[derive(Clone, Debug)]
@@ -284,7 +284,7 @@ impl Coordinator {
                 session,
                 items,
             } => {
-                if let Some(items) = self.admissible(&review, session.as_ref(), items) {
+                if let Ok(items) = self.admissible(&review, session.as_ref(), &items) {
                     self.close(review, by, session, items, out);
                 }
             }
@@ -394,30 +394,6 @@ impl Coordinator {
             true => self.second_charge.insert(device),
             false => self.second_charge.remove(&device),
         };
-    }
-
-    /// The items of a verdict, as the catalogue spells them. None if the verdict can't be followed: the review stays
-    /// open. A settled cart is final, so nothing is given to it any more.
-    fn admissible(
-        &self,
-        review: &ReviewId,
-        session: Option<&SessionId>,
-        items: Vec<Item>,
-    ) -> Option<Vec<Item>> {
-        self.state.reviews.get(review)?;
-        if let Some(id) = session {
-            let open = self.state.sessions.get(id).is_some_and(Session::is_open);
-            open.then_some(())?;
-        }
-        let known = |item: Item| {
-            let product = self.definition.catalogue.get(item.product.as_str())?;
-            let quantity = (1..=VERDICT_QUANTITY_MAX).contains(&item.quantity);
-            quantity.then(|| Item {
-                product: product.id.clone(),
-                quantity: item.quantity,
-            })
-        };
-        items.into_iter().map(known).collect()
     }
 
     /// A node that was silent gets on again.

@@ -29,6 +29,10 @@
 //!   from hands that lean, [`sensing::combine`] and [`sensing::one_by_one`] make changes of the moves of neighbouring
 //!   plates, [`sensing::shelf`] runs them over [`sensing::history`], [`sensing::item_match`] says what the grams can
 //!   have been, [`sensing::body_track`] cuts tracks into segments, [`sensing::node`] is all of a node.
+//! - [`vision`]: pictures to products and people. [`vision::engine`] runs networks ([`vision::recognition`],
+//!   [`vision::people`]); [`vision::prototypes`] knows products by a few pictures, [`vision::tracking`] makes tracks of boxes,
+//!   [`vision::camera_geometry`] and [`vision::floor_tracking`] bring them to the floor, [`vision::shelf_view`] sees what
+//!   changed on a shelf, [`vision::shelf_eyes`] adds that to the shelf's changes.
 //! - [`checkout`]: [`checkout::attribution`] (who and what, as probabilities), [`checkout::cart`],
 //!   [`checkout::session`], [`checkout::payment`] (an explicit state machine, and the day-end report), [`checkout::receipt`],
 //!   [`checkout::entry_code`], and [`checkout::decision`], the journal's vocabulary.
@@ -49,9 +53,12 @@
 //!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
 //!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through
-//!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders).
+//!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders), [`edge::camera`] (where frames come
+//!   from), [`edge::pictures`], [`edge::models`] (networks with their cards), [`edge::gallery`] (enrolled products),
+//!   [`edge::shelf_cameras`] (frames around a change).
 //! - [`console`]: the page, rendered on the server, live by server-sent events.
 //! - [`command`]: the subcommands; only they wire edge, console and domain together.
+//! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
 //!   store; `corner.toml`, a small one to copy.
 //! - `tests/it/`: one integration binary. `tests/floors.toml`: figures that may not get worse. `benches/`: speed.
@@ -105,3 +112,4 @@ pub mod simulate;
 pub mod store;
 pub mod torture;
 pub mod units;
+pub mod vision;

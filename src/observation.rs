@@ -65,6 +65,7 @@ pub struct Stamped {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Observation {
     Shelf(ShelfObservation),
+    Vision(VisionObservation),
     Body(BodySegment),
     Gate(GateObservation),
     Gap(GapObservation),
@@ -75,6 +76,7 @@ impl Observation {
     pub fn start(&self) -> Timestamp {
         match self {
             Observation::Shelf(o) => o.start,
+            Observation::Vision(o) => o.start,
             Observation::Body(o) => o.start,
             Observation::Gate(o) => o.at,
             Observation::Gap(o) => o.start,
@@ -85,6 +87,7 @@ impl Observation {
     pub fn end(&self) -> Timestamp {
         match self {
             Observation::Shelf(o) => o.end,
+            Observation::Vision(o) => o.end,
             Observation::Body(o) => o.end,
             Observation::Gate(o) => o.at,
             Observation::Gap(o) => o.end,
@@ -198,6 +201,43 @@ pub struct ItemLikelihood {
     /// One to three different products with their quantities.
     pub items: Vec<Item>,
     /// Natural log of the likelihood density, in thousandths.
+    pub log_likelihood_milli: i64,
+}
+
+/// What a camera makes of a shelf around a change: which products its pictures can be of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct VisionObservation {
+    pub shelf: ShelfId,
+    /// The time that the pictures are of: that of the change, if the camera's node also reads the plates.
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// Log-likelihoods of products given the pictures, best first, without prior; at most 32.
+    pub likelihoods: Vec<ProductLikelihood>,
+    /// The same of any other product, and of what is none.
+    pub others_milli: i64,
+    /// The model that says so, with its version.
+    pub model: String,
+    /// Ids of the evidence that the node keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+}
+
+impl VisionObservation {
+    /// The log-likelihood of a product, or of what is none.
+    pub fn log(&self, product: Option<&ProductId>) -> f64 {
+        let named = self
+            .likelihoods
+            .iter()
+            .find(|l| Some(&l.product) == product);
+        named.map_or(self.others_milli, |l| l.log_likelihood_milli) as f64 / 1e3
+    }
+}
+
+/// How well a product explains what a camera saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ProductLikelihood {
+    pub product: ProductId,
+    /// Natural log of the likelihood, in thousandths.
     pub log_likelihood_milli: i64,
 }
 

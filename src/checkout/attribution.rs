@@ -16,6 +16,7 @@ mod hands;
 mod heads;
 mod put_backs;
 pub mod reach;
+mod seen;
 mod swaps;
 mod weights;
 mod world;

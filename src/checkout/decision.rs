@@ -6,7 +6,7 @@ use super::entry::Bar;
 use super::payment::{IdempotencyKey, PaymentOutcome};
 use super::receipt::Receipt;
 use super::session::{Role, SessionId};
-use crate::observation::{ChangeKind, DeviceId, Item, OutboxId, Stamp, TrackId};
+use crate::observation::{ChangeKind, DeviceId, Item, OutboxId, Stamp, TrackId, VisionObservation};
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Milligrams, Money, Timestamp, text_id};
 
@@ -378,6 +378,9 @@ pub struct Attributed {
     /// What is believed of the node's clock since, if the change said something of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<Box<ClockEstimate>>,
+    /// What a camera made of the shelf then, as it was weighed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<VisionObservation>>,
 }
 
 /// How far ahead of the cameras' clock a node's is.

@@ -13,7 +13,7 @@ use crate::checkout::receipt::{Paid, Receipt};
 use crate::console::view::{self, EventLog, NodeHealth, ReceiptLog, StoreView};
 use crate::coordinator::{Coordinator, Effect, Output};
 use crate::edge::journal::{Journal, JournalError};
-use crate::edge::live::{self, Watcher};
+use crate::edge::live::{self, Alarm, Watcher};
 use crate::edge::shell::{Observer, Shell};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
@@ -117,6 +117,7 @@ pub struct Feed {
     pub observer: Observer,
     /// For [`crate::edge::live::StoreParts`].
     pub watcher: Watcher,
+    pub alarm: Alarm,
     pub views: watch::Receiver<Arc<StoreView>>,
 }
 
@@ -156,6 +157,13 @@ pub fn feed(
             ) => {}
         }
     });
+    let send = Arc::new(send);
+    let alarmed = send.clone();
+    let alarm: Alarm = Box::new(move |waits_for| {
+        alarmed.send_modify(|view| {
+            Arc::make_mut(view).waits_for = waits_for.map(str::to_owned);
+        });
+    });
     let definition = definition.clone();
     let mut shown: Option<Instant> = None;
     let watcher: Watcher = Box::new(move |core, _, wall| {
@@ -176,6 +184,7 @@ pub fn feed(
     Ok(Feed {
         observer,
         watcher,
+        alarm,
         views,
     })
 }

@@ -139,9 +139,13 @@ async fn serve(
         tokio::select! {
             () = serving::stopped(stop.clone()) => break Ok(()),
             broken = store.broken() => break broken,
-            Some(operation) = operated.recv() => store.tell(operating::input(&operation)).await,
+            // One that waits for room on the disk does not keep the store from being stopped.
+            Some(operation) = operated.recv() => tokio::select! {
+                () = serving::stopped(stop.clone()) => break Ok(()),
+                () = operating::perform(operation, &store, definition.currency) => {}
+            },
             _ = looked.tick() => if let Some(input) = disk.look() {
-                store.tell(input).await;
+                store.mention(input);
             },
         }
     };

@@ -18,6 +18,7 @@ use crate::evaluation::confusion::{self, Mistake};
 use crate::evaluation::score::Score;
 use crate::evaluation::trade_off::{self, CONFIDENCES, Point};
 use crate::recording::{Record, Recording};
+use crate::simulate::eyes::SimulatedEyes;
 use crate::units::Timestamp;
 
 /// Play every case below some folders, and score the receipts against the truth
@@ -45,6 +46,14 @@ pub struct Args {
     /// Send to review what is less sure than this, instead of the store's `confidence_min`
     #[arg(long, value_name = "X", value_parser = confidence, conflicts_with = "curve")]
     confidence: Option<f64>,
+    /// As if cameras before all shelves named the product among 20 so often (simulated, from the truth): 0.1 to 0.9999
+    #[arg(long, value_name = "SHARE", value_parser = eyes)]
+    eyes: Option<f64>,
+}
+
+fn eyes(text: &str) -> Result<f64, String> {
+    let given = text.parse().ok().filter(|x| (0.1..=0.9999).contains(x));
+    given.ok_or_else(|| "a share from 0.1 to 0.9999".to_owned())
 }
 
 fn confidence(text: &str) -> Result<f64, String> {
@@ -121,12 +130,12 @@ fn play(args: &Args, (case, out): (&Case, Option<&Path>)) -> anyhow::Result<Play
     if let Some(confidence) = args.confidence {
         doubt(&mut recording, confidence);
     }
-    let own = play_once(case, &recording, out)?;
+    let own = play_once(case, &recording, out, args.eyes)?;
     let mut swept = Vec::new();
     if args.curve.is_some() {
         for confidence in confidences(own.confidence) {
             doubt(&mut recording, confidence);
-            swept.push(play_once(case, &recording, None)?);
+            swept.push(play_once(case, &recording, None, args.eyes)?);
         }
     }
     Ok(Played { own, swept })
@@ -147,11 +156,25 @@ fn doubt(recording: &mut Recording, confidence: f64) {
         .confidence_min = confidence;
 }
 
-fn play_once(case: &Case, recording: &Recording, out: Option<&Path>) -> anyhow::Result<Outcome> {
+/// What simulated cameras see is drawn from this: the same each time.
+const EYES_SEED: u64 = 5;
+
+fn play_once(
+    case: &Case,
+    recording: &Recording,
+    out: Option<&Path>,
+    eyes: Option<f64>,
+) -> anyhow::Result<Outcome> {
     let truth = (recording.truth.as_ref())
         .with_context(|| format!("{} holds no truth", case.path.display()))?;
     let mut shell = store_at::open(&JournalAt::Memory, recording)?;
-    Playback::new(recording).run(&mut shell)?;
+    let mut playback = Playback::new(recording);
+    if let Some(accuracy) = eyes
+        && let Some(eyes) = SimulatedEyes::new(recording, accuracy, EYES_SEED)
+    {
+        playback = playback.with_eyes(Box::new(eyes));
+    }
+    playback.run(&mut shell)?;
     let decisions = shell.log().decisions()?;
     let receipts = playback::issued(decisions.iter().map(|recorded| &recorded.decision));
     if let Some(out) = out {

@@ -67,6 +67,7 @@ impl OpenStore {
         let Feed {
             observer,
             watcher,
+            alarm,
             views,
         } = console_feed::feed(definition, &shell, clock)?;
         shell.observe(observer);
@@ -82,6 +83,7 @@ impl OpenStore {
             owed,
             ticks: true,
             watcher,
+            alarm,
         };
         let live = LiveStore::start(tokio::runtime::Handle::current(), parts)
             .context("the store's thread cannot be started")?;
@@ -97,6 +99,22 @@ impl OpenStore {
     pub async fn tell(&self, input: Input) {
         // A store that has stopped by itself says why when it is closed.
         self.live.tell(input).await;
+    }
+
+    /// The same for what is told again soon: see [`LiveStore::mention`].
+    pub fn mention(&self, input: Input) {
+        self.live.mention(input);
+    }
+
+    /// Asks the store for something on a person's behalf; resolves once it is done and durable.
+    ///
+    /// # Errors
+    /// A sentence that says why nothing was done.
+    pub async fn ask(&self, input: Input) -> Result<(), String> {
+        match self.live.ask(input).await {
+            Some(answer) => answer.map_err(|rejection| rejection.to_string()),
+            None => Err("the store has stopped".to_owned()),
+        }
     }
 
     /// Whether the store has stopped by itself: closing it says why.

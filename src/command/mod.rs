@@ -10,6 +10,7 @@ pub mod config;
 mod console_feed;
 pub mod coordinator;
 pub mod demo;
+pub mod enroll;
 pub mod evaluate;
 pub mod explain;
 pub mod import;
@@ -24,12 +25,14 @@ mod plot;
 mod printed;
 pub mod replay;
 mod serving;
+mod shelf_camera_args;
 pub mod simulate;
 mod situation_args;
 mod store_at;
 mod through_broker;
 pub mod torture;
 mod verdict;
+pub mod vision;
 
 /// Stroll: an open, checkout-free store that runs on Raspberry Pi.
 #[derive(Debug, clap::Parser)]
@@ -54,6 +57,8 @@ pub enum Command {
     Coordinator(coordinator::Args),
     Node(node::Args),
     Journal(journal::Args),
+    Enroll(enroll::Args),
+    Vision(vision::Args),
 }
 
 impl Command {
@@ -72,6 +77,8 @@ impl Command {
             Command::Coordinator(args) => coordinator::run(args),
             Command::Node(args) => node::run(args),
             Command::Journal(args) => journal::run(args),
+            Command::Enroll(args) => enroll::run(args),
+            Command::Vision(args) => vision::run(args),
         }
     }
 }

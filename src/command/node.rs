@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::pace::{self, Pace};
 use super::serving;
+use super::shelf_camera_args;
 use crate::edge::definition_file;
 use crate::edge::live::{Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, LinkError, LinkState, NodeLink, NodeOptions};
@@ -72,6 +73,8 @@ pub struct Args {
     /// Play nothing: end when everything in the outbox is committed
     #[arg(long, conflicts_with_all = ["from", "once", "as_fast_as_possible", "speed"])]
     deliver_only: bool,
+    #[command(flatten)]
+    eyes: shelf_camera_args::Args,
 }
 
 fn missed(text: &str) -> Result<f64, String> {
@@ -89,6 +92,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         None => None,
     };
     let outbox = open_outbox(&args.outbox, &name, part.as_ref())?;
+    if !args.eyes.is_empty() && outbox.last_sequence() > 0 {
+        bail!(
+            "{}: what cameras saw can't be seen again, so with --shelf-camera a recording is played into a new outbox",
+            args.outbox.display()
+        );
+    }
     let (_switch, stop) = serving::stop_switch()?;
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
@@ -301,8 +310,10 @@ async fn play(
         Some(record) => record.at(),
         None => end_at,
     };
+    let pace = Pace::starting(now, args.speed);
+    let eyes = args.eyes.open(pace)?;
     let mut course = Course {
-        pace: (!args.as_fast_as_possible).then(|| Pace::starting(now, args.speed)),
+        pace: (!args.as_fast_as_possible).then_some(pace),
         stop,
         link: link.state(),
     };
@@ -310,7 +321,8 @@ async fn play(
     let mut node = match args.missed_s {
         None => LiveNode::new(sensor, link, clock),
         Some(_) => LiveNode::after_power_off(sensor, link, clock).await?,
-    };
+    }
+    .with_eyes(eyes);
     let mut records = part.records().skip(next);
     let mut playing = !over;
     while playing {

@@ -2,14 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use super::live_store::OpenStore;
 use crate::checkout::entry::Bar;
 use crate::console::{Action, Operation};
 use crate::coordinator::Input;
+use crate::units::{Currency, Money};
 
-/// What the store is told of something that an operator does.
-pub fn input(operation: &Operation) -> Input {
-    let by = &operation.by;
-    match operation.action {
+/// Does what an operator asks for, and answers.
+pub async fn perform(operation: Operation, store: &OpenStore, currency: Currency) {
+    let Operation { action, by, answer } = operation;
+    let done = store.ask(input(action, by, currency)).await;
+    // Who asked may have gone meanwhile.
+    let _ = answer.send(done);
+}
+
+/// What the store is told of something that an operator does. Amounts are in the store's currency.
+fn input(action: Action, by: String, currency: Currency) -> Input {
+    match action {
         Action::Emergency => Input::Bar {
             bar: Bar::Emergency,
             reason: format!("there is an emergency, says {by}"),
@@ -22,6 +31,21 @@ pub fn input(operation: &Operation) -> Input {
             reason: format!("the store was closed by {by}"),
         },
         Action::Open => Input::Unbar { bar: Bar::Closed },
+        Action::Refund { session, minor } => Input::Refund {
+            session,
+            by,
+            amount: Money::new(minor, currency),
+        },
+        Action::Verdict {
+            review,
+            session,
+            items,
+        } => Input::Verdict {
+            review,
+            by,
+            session,
+            items,
+        },
     }
 }
 

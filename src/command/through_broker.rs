@@ -50,6 +50,7 @@ pub fn replay(
             answers: Asker::no_answers(),
             owed: Vec::new(),
             ticks: false,
+            alarm: Box::new(|_| {}),
             watcher: Box::new(|_, _, _| {}),
         };
         let live = LiveStore::start(tokio::runtime::Handle::current(), parts)?;

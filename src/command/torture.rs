@@ -1,6 +1,7 @@
 //! `stroll torture`: whole store-days in which everything fails, from seeds.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
@@ -23,6 +24,25 @@ pub struct Args {
     /// Let nothing fail: then nothing may go to review
     #[arg(long)]
     calm: bool,
+    /// Instead, so many days on end in one store, of the first seed, in which nothing fails: what memory it takes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    days: Option<u32>,
+    /// Where the files of a day are made, and removed again [default: in memory, where the system has /dev/shm]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Linux keeps this folder in memory.
+const IN_MEMORY: &str = "/dev/shm";
+
+fn in_memory() -> PathBuf {
+    let memory = PathBuf::from(IN_MEMORY);
+    let is_writable = tempfile::tempdir_in(&memory).is_ok();
+    if is_writable {
+        memory
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
@@ -39,7 +59,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let options = Options {
         shoppers: args.shoppers as usize,
         calm: args.calm,
+        folder: args.folder.unwrap_or_else(in_memory),
     };
+    if let Some(days) = args.days {
+        return on_end(*args.seeds.start(), days, &options);
+    }
     let (mut faults, mut totals) = (Counts::default(), Totals::default());
     let (mut days, mut failed) = (0_u64, 0_u64);
     for seed in args.seeds {
@@ -48,7 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             args.shoppers,
             if args.calm { " --calm" } else { "" }
         );
-        let day = torture::run(seed, options).with_context(|| format!("again: {again}"))?;
+        let day = torture::run(seed, &options).with_context(|| format!("again: {again}"))?;
         days += 1;
         faults.merge(&day.faults);
         totals.merge(&day.totals);
@@ -72,6 +96,22 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return Err(Failed.into());
     }
     println!("No day breaks a rule.");
+    Ok(())
+}
+
+fn on_end(seed: u64, days: u32, options: &Options) -> anyhow::Result<()> {
+    println!("  day  receipts  sessions remembered  journal, MB  resident, MB");
+    let mega = |bytes: u64| bytes as f64 / 1e6;
+    torture::days(seed, days, options, |end| {
+        println!(
+            "{:>5}  {:>8}  {:>19}  {:>11.1}  {:>12.1}",
+            end.day,
+            end.receipts,
+            end.sessions,
+            mega(end.journal_bytes),
+            mega(end.resident_bytes)
+        );
+    })?;
     Ok(())
 }
 

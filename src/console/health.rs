@@ -12,10 +12,14 @@ use tokio::sync::watch;
 use super::host::plain;
 use super::view::{NodeHealth, StoreView};
 
-/// Whether the store is at work: 503 once it has stopped by itself.
+/// Whether the store is at work: 503 once it has stopped by itself. One that waits for room on its disk goes on by
+/// itself, so that nobody need start it again.
 pub(super) fn healthz(views: &watch::Receiver<Arc<StoreView>>) -> Response {
     match views.has_changed() {
-        Ok(_) => plain(StatusCode::OK, "ok\n".to_owned()),
+        Ok(_) => match &views.borrow().waits_for {
+            None => plain(StatusCode::OK, "ok\n".to_owned()),
+            Some(what) => plain(StatusCode::OK, format!("The store waits: {what}\n")),
+        },
         Err(_) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
             "The store has stopped.\n".to_owned(),
@@ -38,7 +42,8 @@ fn why_not_ready(view: &StoreView) -> Vec<String> {
         NodeHealth::Silent => Some(format!("node {} is silent", node.name)),
         NodeHealth::Offline => Some(format!("node {} has not been heard yet", node.name)),
     });
-    away.chain(view.bars.iter().cloned()).collect()
+    let waits = view.waits_for.iter().cloned();
+    waits.chain(away).chain(view.bars.iter().cloned()).collect()
 }
 
 /// Every figure.

@@ -213,6 +213,7 @@ fn summary(view: &StoreView) -> Markup {
             div .warn[*open_reviews > 0] { dt { "Being checked" } dd { (open_reviews) } }
             div { dt { "Observations" } dd { (grouped(*observations)) } }
             @if *losses > 0 { div .warn { dt { "Lost" } dd { (losses) } } }
+            @if let Some(what) = &view.waits_for { div .warn { dt { "The store waits" } dd { (what) } } }
             @for why in &view.bars { div .warn { dt { "Nobody is let in" } dd { (why) } } }
         }
     }

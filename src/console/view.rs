@@ -36,6 +36,8 @@ pub struct StoreView {
     pub counters: Counters,
     /// Why nobody is let in, a sentence each.
     pub bars: Vec<String>,
+    /// What the store waits for and does nothing without: room on the journal's disk.
+    pub waits_for: Option<String>,
 }
 
 impl StoreView {
@@ -58,6 +60,7 @@ impl StoreView {
                 losses: 0,
             },
             bars: Vec::new(),
+            waits_for: None,
         }
     }
 }

@@ -82,6 +82,7 @@ impl Coordinator {
         } = &*stamped;
         match observation {
             Observation::Shelf(change) => self.attribute(stamp, change, out),
+            Observation::Vision(look) => self.inferring.looks.note(look),
             Observation::Body(segment) => self.follow(segment, out),
             Observation::Gate(event) => self.pass(event, out),
             Observation::Gap(gap) => self.decide_gap(stamp, gap, out),

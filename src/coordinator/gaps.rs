@@ -1,11 +1,12 @@
 //! What nodes could not keep, or could not see: a gap is a decision, and the carts that it can have touched wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::deciding::{near, short_hash};
 use super::{Coordinator, Output};
+use crate::checkout::cart::Held;
 use crate::checkout::decision::{Attributed, AttributionVerdict, Decision, Hypothesis};
 use crate::checkout::session::{Session, SessionId};
 use crate::observation::{ChangeKind, GapCause, GapObservation, Item, OutboxId, ShelfGap, Stamp};
@@ -116,10 +117,9 @@ impl Coordinator {
         node.is_some_and(|n| n.tracks_bodies || n.watches_gate)
     }
 
-    /// A gap that a visit can have been touched by.
-    pub(super) fn gap_touching(&self, session: &Session) -> Option<&Gap> {
-        let mut gaps = self.state.gaps.iter();
-        gaps.find(|gap| {
+    /// The gaps that a visit can have been touched by.
+    pub(super) fn gaps_touching(&self, session: &Session) -> impl Iterator<Item = &Gap> {
+        self.state.gaps.iter().filter(|gap| {
             let Some(node) = self.definition.layout.node(&gap.node) else {
                 return false;
             };
@@ -127,6 +127,77 @@ impl Coordinator {
             let is_near = |of: &ShelfId| node.shelves.contains(of);
             is_there(session, (gap.from, gap.to)) && (everybody || self.was_near(session, is_near))
         })
+    }
+
+    /// What of a cart may have been put back unseen, and why: it was taken from a shelf whose node has lost something
+    /// since, or somebody whom no camera saw has put such a thing down. What a silent node knows may still come, and
+    /// leads to a refund then; what is lost never comes. (What is laid on a foreign shelf whose node loses that leaves no
+    /// trace.)
+    pub(super) fn unseen_put_backs(&self, session: &Session) -> Option<(Vec<Item>, String)> {
+        let losses: Vec<&Gap> = self.gaps_touching(session).collect();
+        let mut units: BTreeMap<ProductId, u32> = BTreeMap::new();
+        let mut why = None;
+        for change in self.state.changes.values() {
+            let lost = losses.iter().find(|loss| self.hides(loss, change));
+            let Some((loss, likeliest)) = lost.zip(change.hypotheses.first()) else {
+                continue;
+            };
+            let mut moved = change.movements(likeliest);
+            let gone: Vec<Item> = if self.watches_people(&loss.node) {
+                let unseen = moved.any(|m| !m.is_take && m.session.is_none());
+                let was_here = change.at >= session.entered_at;
+                let like = self.held_that_weighs(session, change.delta_mg);
+                like.filter(|_| unseen && was_here).into_iter().collect()
+            } else {
+                let theirs = moved.filter(|m| m.is_take && m.session == Some(&session.id));
+                theirs.flat_map(|m| m.items).cloned().collect()
+            };
+            for item in gone {
+                *units.entry(item.product).or_default() += item.quantity;
+                why.get_or_insert(&loss.reason);
+            }
+        }
+        let held = |(product, units): (ProductId, u32)| Item {
+            quantity: units.min(session.cart.quantity(&product)),
+            product,
+        };
+        let items = units.into_iter().map(held);
+        let items: Vec<Item> = items.filter(|item| item.quantity > 0).collect();
+        why.filter(|_| !items.is_empty())
+            .map(|why| (items, format!("it may have been put back: {why}")))
+    }
+
+    /// Units of one product in a cart that weigh as much as what came onto a shelf.
+    fn held_that_weighs(&self, session: &Session, delta: Milligrams) -> Option<Item> {
+        let off = |item: &Item| {
+            let unit = self.definition.catalogue.get(item.product.as_str())?.weight;
+            let nominal = unit.grams() * f64::from(item.quantity);
+            let off = (nominal - delta.grams()).abs();
+            (off <= (FIT.0 * nominal).max(FIT.1)).then_some(off)
+        };
+        let some_of = |(product, held): (&ProductId, &Held)| {
+            let product = product.clone();
+            (1..=held.quantity).map(move |quantity| Item {
+                product: product.clone(),
+                quantity,
+            })
+        };
+        let fitting = (session.cart.lines().flat_map(some_of))
+            .filter_map(|item| off(&item).map(|off| (off, item)));
+        fitting
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, item)| item)
+    }
+
+    /// Whether a loss leaves in doubt what followed a change, or who made it.
+    fn hides(&self, loss: &Gap, change: &Attributed) -> bool {
+        let is_shelf = |node: &crate::store::Node| node.shelves.contains(&change.shelf);
+        if self.watches_people(&loss.node) {
+            (loss.from..=loss.to).contains(&change.at)
+        } else {
+            let node = self.definition.layout.node(&loss.node);
+            change.at <= loss.to && node.is_some_and(is_shelf)
+        }
     }
 
     /// Whether a shopper came within reach of such a shelf. Of whom no track was seen, nobody knows.
@@ -190,6 +261,7 @@ impl Coordinator {
             hypotheses: hypotheses.collect(),
             reached: Vec::new(),
             clock: None,
+            seen: None,
         };
         self.decide(Decision::Unwatched(unwatched), out);
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::deciding::short_hash;
+use super::looks::Looks;
 use super::{Coordinator, Output};
 use crate::checkout::attribution::beliefs::{KeptBeliefs, Sure};
 use crate::checkout::attribution::clocks::{ClockBelief, PerOffset};
@@ -35,6 +36,7 @@ pub(super) struct Inferring {
     clocks: Clocks,
     /// What the clocks were last learnt to be, as the journal has it.
     estimates: BTreeMap<NodeName, ClockEstimate>,
+    pub(super) looks: Looks,
 }
 
 /// The same as it is kept over a restart.
@@ -43,6 +45,8 @@ pub(super) struct Inferring {
 pub(super) struct KeptInferring {
     beliefs: KeptBeliefs,
     clocks: BTreeMap<NodeName, ClockEstimate>,
+    #[serde(default, skip_serializing_if = "Looks::is_empty")]
+    looks: Looks,
 }
 
 impl Inferring {
@@ -51,6 +55,7 @@ impl Inferring {
             beliefs: Beliefs::new(definition),
             clocks: Clocks::default(),
             estimates: BTreeMap::new(),
+            looks: Looks::default(),
         }
     }
 
@@ -59,6 +64,7 @@ impl Inferring {
         KeptInferring {
             beliefs: self.beliefs.keep(),
             clocks: self.estimates.clone(),
+            looks: self.looks.clone(),
         }
     }
 
@@ -72,6 +78,7 @@ impl Inferring {
             beliefs: Beliefs::kept(definition, kept.beliefs),
             clocks,
             estimates: kept.clocks,
+            looks: kept.looks,
         }
     }
 
@@ -146,9 +153,10 @@ impl Inferring {
     }
 
     /// After a restart: takes in a change again as it was weighed then.
-    pub fn absorb_again(&mut self, stamp: &Stamp, change: &ShelfObservation, reached: &[Reached]) {
-        self.beliefs
-            .absorb(stamp, &Arc::new(change.clone()), reached);
+    pub fn absorb_again(&mut self, stamp: &Stamp, change: &ShelfObservation, weighed: &Attributed) {
+        let change = Arc::new(change.clone());
+        let seen = weighed.seen.as_deref();
+        (self.beliefs).absorb_seen(stamp, &change, &weighed.reached, seen);
     }
 }
 
@@ -188,7 +196,9 @@ impl Coordinator {
         let learn = |by| self.inferring.clocks.learn(&stamp.node, &expected, &by);
         let clock = clock.map(learn).map(Box::new);
         let change = Arc::new(change.clone());
-        let explained = self.inferring.beliefs.absorb(stamp, &change, &reached);
+        let look = self.inferring.looks.of(&change).cloned();
+        let beliefs = &mut self.inferring.beliefs;
+        let explained = beliefs.absorb_seen(stamp, &change, &reached, look.as_ref());
         let mut own = None;
         for (of, explained) in explained {
             if of == *stamp {
@@ -217,6 +227,7 @@ impl Coordinator {
             hypotheses,
             reached,
             clock,
+            seen: look.map(Box::new),
         };
         self.decide(Decision::Attributed(attributed), out);
     }

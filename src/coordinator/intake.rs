@@ -38,6 +38,8 @@ pub fn due_at(observation: &Observation) -> Timestamp {
             o.end.max(changed).max(stood.unwrap_or(changed))
         }
         Observation::Body(o) => o.start,
+        // Before the change that it is about, which is due at its own end or later.
+        Observation::Vision(o) => o.end,
         Observation::Gap(o) => o.end,
         Observation::Gate(o) => match o.event {
             crate::observation::GateEvent::CodeShown { .. } => o.at,

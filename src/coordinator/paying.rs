@@ -331,16 +331,7 @@ impl Coordinator {
         amount: Money,
         out: &mut Vec<Output>,
     ) {
-        let Some(session) = self.state.sessions.get(id) else {
-            return;
-        };
-        let PaymentState::Captured(captured) = &session.payment else {
-            return;
-        };
-        let enough = |left: Money| {
-            left.currency == amount.currency && (1..=left.minor).contains(&amount.minor)
-        };
-        let Some(charge) = captured.charges.iter().find(|c| enough(c.left())) else {
+        let Ok((captured, charge)) = self.refundable(id, amount) else {
             return;
         };
         let request = PaymentRequest::Refund {

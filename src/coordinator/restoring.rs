@@ -149,6 +149,12 @@ impl Coordinator {
                 }
                 decided
             }
+            Observation::Vision(look) => {
+                if passed {
+                    self.inferring.looks.note(look);
+                }
+                passed
+            }
             Observation::Body(segment) => {
                 if segment.end >= frontier.plus_seconds(-KEPT_S) {
                     self.tracks.insert(segment);
@@ -209,6 +215,7 @@ impl Coordinator {
         if self.is_emergency() {
             out.push(Output::Effect(Effect::ReleaseGate));
         }
+        self.open_again(out);
         // Also those that are closed: a refund may be under way.
         for session in self.state.sessions.values() {
             if let Some((key, request)) = session.payment.unanswered() {
@@ -227,6 +234,33 @@ impl Coordinator {
         );
     }
 
+    /// Opens the gate once more for whoever was let in and stands before it: whether it opened, nobody knows.
+    fn open_again(&self, out: &mut Vec<Output>) {
+        let passes = |stamped: &Stamped| match &stamped.observation {
+            Observation::Gate(gate) => gate.event == GateEvent::PassedIn,
+            Observation::Shelf(_)
+            | Observation::Body(_)
+            | Observation::Gap(_)
+            | Observation::Vision(_) => false,
+        };
+        // Somebody has come in, and who it was is not decided yet.
+        if self.intake.waiting().any(passes) {
+            return;
+        }
+        let at_the_gate = (self.unbound.iter()).filter(|(_, passed)| passed.is_none());
+        let let_in = at_the_gate.filter(|(id, _)| {
+            self.state.sessions.get(*id).is_some_and(|session| {
+                let is_held = matches!(session.payment, PaymentState::Authorised(_));
+                session.device.is_some()
+                    && (is_held || session.unsecured || !session.role.is_shopper())
+            })
+        });
+        out.extend(let_in.map(|(id, _)| {
+            let session = id.clone();
+            Output::Effect(Effect::OpenGate { session })
+        }));
+    }
+
     /// Believes again what followed from the decided changes, as they were weighed then.
     fn restore_beliefs(&mut self) {
         let history = std::mem::take(&mut self.restored.history);
@@ -235,8 +269,7 @@ impl Coordinator {
             let change = of.as_ref().and_then(|stamp| observations.get(stamp));
             match (&decision, change.map(|c| (&c.stamp, &c.observation))) {
                 (Decision::Attributed(attributed), Some((stamp, Observation::Shelf(change)))) => {
-                    self.inferring
-                        .absorb_again(stamp, change, &attributed.reached);
+                    self.inferring.absorb_again(stamp, change, attributed);
                 }
                 _ => self.inferring.follow(&decision, of.as_ref()),
             }

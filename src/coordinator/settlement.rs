@@ -77,6 +77,7 @@ impl Coordinator {
                 reviews
                     .into_iter()
                     .for_each(|review| self.expire(review, due, out));
+                self.drop_unseen_put_backs(id, due, out);
                 self.settle(id, out);
             }
             SessionState::Settled | SessionState::Closed => {}
@@ -151,6 +152,21 @@ impl Coordinator {
         }
     }
 
+    /// What may have gone back while nobody could see it is not charged, now that nobody has said so in time.
+    fn drop_unseen_put_backs(&mut self, id: &SessionId, at: Timestamp, out: &mut Vec<Output>) {
+        let session = self.state.sessions.get(id);
+        let Some((items, reason)) = session.and_then(|s| self.unseen_put_backs(s)) else {
+            return;
+        };
+        let dropped = Decision::LinesDropped {
+            session: id.clone(),
+            at,
+            items,
+            reason,
+        };
+        self.decide(dropped, out);
+    }
+
     /// Settles every cart that nothing can change any more, everything up to `limit` being decided.
     pub(super) fn settle_ready(&mut self, limit: Timestamp, out: &mut Vec<Output>) {
         let leaving: Vec<SessionId> = self.state.leaving.iter().cloned().collect();
@@ -203,7 +219,7 @@ impl Coordinator {
                         change.start.min(change.peak) <= exit && mine(change.shelf)
                     }
                     Observation::Gap(gap) => gap.start <= exit,
-                    Observation::Body(_) | Observation::Gate(_) => false,
+                    Observation::Vision(_) | Observation::Body(_) | Observation::Gate(_) => false,
                 })
     }
 
@@ -239,7 +255,7 @@ impl Coordinator {
         if reviews > 0 && session.role.is_shopper() {
             return Some(format!("{reviews} of its lines wait for a verdict"));
         }
-        if let Some(gap) = self.gap_touching(session) {
+        if let Some(gap) = self.gaps_touching(session).next() {
             return Some(gap.reason.clone());
         }
         let shelves: Vec<_> = session.track.iter().flat_map(|t| near(self, t)).collect();

@@ -356,17 +356,26 @@ impl State {
         }
     }
 
-    /// Forgets the changes that can't be revised any more: everybody whom they may concern has settled.
+    /// Forgets the changes that can't be revised any more: everybody whom they may concern has settled. What nobody known
+    /// has put down is remembered while somebody is there who was inside then.
     fn forget_changes(&mut self) {
         let (sessions, reviews) = (&self.sessions, &self.reviews);
         let is_open = |id: &SessionId| sessions.get(id).is_some_and(Session::is_open);
+        let open = self.active.iter().filter_map(|id| sessions.get(id));
+        let first_in = open.filter(|s| s.is_open()).map(|s| s.entered_at).min();
         self.changes.retain(|_, change| {
             let waits = match &change.verdict {
                 AttributionVerdict::Review { review, .. } => reviews.contains_key(review),
                 AttributionVerdict::Accepted | AttributionVerdict::Nothing { .. } => false,
             };
+            let nobodys = change.hypotheses.first().is_some_and(|first| {
+                let mut moved = change.movements(first);
+                moved.any(|m| !m.is_take && m.session.is_none())
+            });
             let mut shares = change.hypotheses.iter().flat_map(Hypothesis::shares);
-            waits || shares.any(|(session, _)| session.is_some_and(is_open))
+            waits
+                || (nobodys && first_in.is_some_and(|first| first <= change.at))
+                || shares.any(|(session, _)| session.is_some_and(is_open))
         });
     }
 

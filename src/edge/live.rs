@@ -4,20 +4,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::coordinator::{Coordinator, Effect, Input};
+use crate::coordinator::{Coordinator, Effect, Input, Rejection};
 use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
 use crate::edge::shell::{Answers, Shell, ShellError};
-use crate::observation::{Committed, NodeClock};
+use crate::observation::{Committed, NodeClock, Observation};
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
 use crate::units::Timestamp;
+use crate::vision::shelf_eyes::{self, ShelfEyes};
 
 /// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
 const GROUP_MAX: usize = 256;
+/// How often a store whose disk is full looks for room.
+const ROOM_EVERY: Duration = Duration::from_millis(500);
 /// How often limits and deadlines are looked at, and how long the store waits for a message, at most.
 const TICK: Duration = Duration::from_millis(200);
 /// Inputs of the store's own program (enrolments, verdicts) that wait, at most; then their sender waits.
@@ -42,11 +45,17 @@ pub fn wall_now() -> Timestamp {
 /// What a store shows after each batch: the core, the batch's effects and the time.
 pub type Watcher = Box<dyn FnMut(&Coordinator, &[Effect], Timestamp) + Send>;
 
+/// Is told what the store waits for, and, with `None`, that it goes on.
+pub type Alarm = Box<dyn FnMut(Option<&str>) + Send>;
+
 /// A store at work on a thread of its own: messages in, one commit a group, words to the nodes out.
 pub struct LiveStore {
-    told: mpsc::Sender<Input>,
+    told: mpsc::Sender<Told>,
     thread: JoinHandle<Result<Shell<Coordinator>, ShellError>>,
 }
+
+/// An input, and where its answer goes if somebody waits for one.
+type Told = (Input, Option<oneshot::Sender<Result<(), Rejection>>>);
 
 /// What a [`LiveStore`] works with.
 pub struct StoreParts {
@@ -60,10 +69,12 @@ pub struct StoreParts {
     /// Look at limits on silence (off in a replay, whose event time is not the wall's).
     pub ticks: bool,
     pub watcher: Watcher,
+    pub alarm: Alarm,
 }
 
 impl LiveStore {
-    /// Starts the store. It ends by itself after a journal error; otherwise by [`LiveStore::stop`].
+    /// Starts the store. It ends by itself after a journal error; otherwise by [`LiveStore::stop`]. While the journal's
+    /// disk is full it waits for room: it hears nobody, and nodes keep what they see.
     pub fn start(runtime: tokio::runtime::Handle, parts: StoreParts) -> std::io::Result<Self> {
         let (told, inputs) = mpsc::channel(TOLD_MAX);
         let thread = std::thread::Builder::new()
@@ -74,7 +85,21 @@ impl LiveStore {
 
     /// Tells the store something that doesn't come over the wire. False if it has stopped.
     pub async fn tell(&self, input: Input) -> bool {
-        self.told.send(input).await.is_ok()
+        self.told.send((input, None)).await.is_ok()
+    }
+
+    /// The same for what a person asks for: resolves once it is durable, or to why nothing was done. None if the store has
+    /// stopped.
+    pub async fn ask(&self, input: Input) -> Option<Result<(), Rejection>> {
+        let (answer, answered) = oneshot::channel();
+        self.told.send((input, Some(answer))).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// The same for what is told again soon: where too much waits already it is dropped.
+    pub fn mention(&self, input: Input) {
+        // Whoever looks at it says the same again.
+        let _ = self.told.try_send((input, None));
     }
 
     /// Whether the store has stopped by itself.
@@ -100,7 +125,7 @@ impl LiveStore {
 fn run_store(
     runtime: &tokio::runtime::Handle,
     mut parts: StoreParts,
-    mut told: mpsc::Receiver<Input>,
+    mut told: mpsc::Receiver<Told>,
 ) -> Result<Shell<Coordinator>, ShellError> {
     say(&parts.link, &parts.owed);
     let mut ticked = Instant::now();
@@ -110,6 +135,7 @@ fn run_store(
     while open {
         let mut inputs = Vec::new();
         let mut answered = Vec::new();
+        let mut waits = None;
         runtime.block_on(async {
             tokio::select! {
                 delivery = parts.deliveries.recv(), if linked => match delivery {
@@ -117,7 +143,10 @@ fn run_store(
                     None => linked = false,
                 },
                 input = told.recv() => match input {
-                    Some(input) => inputs.push(input),
+                    Some((input, answer)) => {
+                        waits = answer.map(|a| (a, parts.shell.core().rejects(&input)));
+                        inputs.push(input);
+                    }
                     None => open = false,
                 },
                 Some(answer) = parts.answers.recv() => answered.push(answer),
@@ -137,18 +166,51 @@ fn run_store(
         while let Ok(answer) = parts.answers.try_recv() {
             answered.push(answer);
         }
-        let mut effects = parts.shell.batch(inputs, now)?;
+        let mut effects = with_room(&mut parts, &told, |shell| shell.batch(inputs, now))?;
+        if let Some((answer, rejection)) = waits {
+            // Whoever asked may have gone meanwhile.
+            let _ = answer.send(rejection.map_or(Ok(()), Err));
+        }
         if !answered.is_empty() {
-            effects.extend(parts.shell.answered(answered, now)?);
+            let hear = |shell: &mut Shell<_>| shell.answered(answered, now);
+            effects.extend(with_room(&mut parts, &told, hear)?);
         }
         if parts.shell.next_retry_at().is_some_and(|at| at <= now) {
-            effects.extend(parts.shell.retry(now)?);
+            effects.extend(with_room(&mut parts, &told, |shell| shell.retry(now))?);
         }
         say(&parts.link, &effects);
         (parts.watcher)(parts.shell.core(), &effects, now);
     }
     hear_out(runtime, &mut parts)?;
     Ok(parts.shell)
+}
+
+/// Has the shell do something, and waits until what follows from it is durable. A store that is told to stop waits no
+/// longer: what is not durable has not happened, and comes again.
+fn with_room(
+    parts: &mut StoreParts,
+    told: &mpsc::Receiver<Told>,
+    work: impl FnOnce(&mut Shell<Coordinator>) -> Result<Vec<Effect>, ShellError>,
+) -> Result<Vec<Effect>, ShellError> {
+    let mut done = work(&mut parts.shell);
+    let mut is_waiting = false;
+    while let Err(ShellError::Full { why }) = &done {
+        if told.is_closed() {
+            return done;
+        }
+        if !is_waiting {
+            is_waiting = true;
+            tracing::error!("the store waits, and lets nobody in: {why}");
+            (parts.alarm)(Some(why));
+        }
+        std::thread::sleep(ROOM_EVERY);
+        done = parts.shell.go_on(wall_now());
+    }
+    if is_waiting && done.is_ok() {
+        tracing::warn!("there is room again, and the store goes on");
+        (parts.alarm)(None);
+    }
+    done
 }
 
 /// Waits for the payments that are under way, and for what follows from their answers.
@@ -237,6 +299,8 @@ pub struct LiveNode {
     /// Event time of its first record, and when levels were kept last.
     began_at: Option<Timestamp>,
     kept_at: Option<Timestamp>,
+    /// The cameras of its shelves.
+    eyes: Option<Box<dyn ShelfEyes>>,
 }
 
 impl LiveNode {
@@ -251,6 +315,22 @@ impl LiveNode {
             before: None,
             began_at: None,
             kept_at: None,
+            eyes: None,
+        }
+    }
+
+    /// The same with cameras before its shelves.
+    pub fn with_eyes(mut self, eyes: Option<Box<dyn ShelfEyes>>) -> Self {
+        self.eyes = eyes;
+        self
+    }
+
+    /// Has the cameras look at each change: some tens of milliseconds of a network's work.
+    fn look(&mut self, seen: &mut Vec<Observation>) {
+        if let Some(eyes) = self.eyes.as_deref_mut()
+            && !seen.is_empty()
+        {
+            tokio::task::block_in_place(|| shelf_eyes::add(Some(eyes), seen));
         }
     }
 
@@ -282,6 +362,7 @@ impl LiveNode {
             }
             Sensed::Nothing(at) => *at,
         };
+        self.look(&mut seen);
         let at = self.last_at.map_or(at, |last| last.max(at));
         self.last_at = Some(at);
         if !seen.is_empty() || self.link.has_lost() {
@@ -338,6 +419,7 @@ impl LiveNode {
     pub async fn finish(mut self, now: Timestamp) -> Result<NodeLink, LinkError> {
         let mut seen = Vec::new();
         self.sensor.finish(&mut seen);
+        self.look(&mut seen);
         if !seen.is_empty() {
             self.link.append(self.clock.at(now), seen).await?;
         }

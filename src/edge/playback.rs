@@ -19,6 +19,7 @@ use crate::recording::{Record, Recording};
 use crate::sensing::node::NodeSensor;
 use crate::store::NodeName;
 use crate::units::Timestamp;
+use crate::vision::shelf_eyes::{self, ShelfEyes};
 
 /// Event time between two commits, seconds: a group commit takes in all that arrives in it.
 const GROUP_S: f64 = 10.0;
@@ -49,6 +50,8 @@ pub struct Playback<'a> {
     first_at: Timestamp,
     /// Records played so far.
     played: usize,
+    /// The cameras of the shelves, if there are any.
+    eyes: Option<Box<dyn ShelfEyes>>,
 }
 
 impl<'a> Playback<'a> {
@@ -74,7 +77,14 @@ impl<'a> Playback<'a> {
             nodes,
             first_at,
             played: 0,
+            eyes: None,
         }
+    }
+
+    /// The same with cameras before the shelves.
+    pub fn with_eyes(mut self, eyes: Box<dyn ShelfEyes>) -> Self {
+        self.eyes = Some(eyes);
+        self
     }
 
     /// Plays the next stretch into `shell`. False when the recording is over and everybody has left.
@@ -107,6 +117,7 @@ impl<'a> Playback<'a> {
             if let Some(node) = self.nodes.get_mut(record.node()) {
                 let mut seen = Vec::new();
                 node.sensor.push(record, &mut seen);
+                shelf_eyes::add(self.eyes.as_deref_mut(), &mut seen);
                 node.publish(seen, &self.store, self.first_at, record.at(), &mut inputs)?;
                 node.promise(&self.store, record.at(), &mut inputs)?;
             }
@@ -115,6 +126,7 @@ impl<'a> Playback<'a> {
             if over {
                 let mut seen = Vec::new();
                 node.sensor.finish(&mut seen);
+                shelf_eyes::add(self.eyes.as_deref_mut(), &mut seen);
                 node.publish(seen, &self.store, self.first_at, now, &mut inputs)?;
             } else {
                 // Also a node that had nothing to say: records come in the order of time.

@@ -9,25 +9,28 @@
 //!
 //! A question without an answer stays pending and is asked again by [`Shell::retry`], under the same key. After a
 //! journal error nothing more is performed: the core is ahead of what is durable, and only a restart puts that right.
+//! A full disk is no such error: what could not be kept waits, and [`Shell::go_on`] keeps it when there is room.
 
 mod asking;
+mod opening;
 mod pending;
+mod room;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
 
 use crate::checkout::session::Role;
 use crate::coordinator::{Coordinator, Effect, Input, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::observation::{Committed, DeviceId, OutboxId, Stamp};
-use crate::store::{Definition, NodeName};
+use crate::store::NodeName;
 use crate::units::Timestamp;
 
 pub use asking::{Answered, Answers, Asker};
 use pending::Pending;
 pub use pending::Question;
+use room::Held;
 
 /// Rounds of questions and answers in one call. A payment takes one round; what a core asks beyond this stays pending.
 const ROUNDS_MAX: usize = 16;
@@ -108,6 +111,9 @@ pub enum ShellError {
     Journal(#[from] JournalError),
     #[error("the store has stopped after an error of its journal ({why}); restart it")]
     Stopped { why: String },
+    /// Nothing of it has happened yet: [`Shell::go_on`].
+    #[error("nobody is let in and nothing is charged until there is room: {why}")]
+    Full { why: String },
 }
 
 /// Is shown every output once it is durable.
@@ -122,6 +128,8 @@ pub struct Shell<C, L = Journal> {
     pending: Pending,
     /// The journal error after which nothing more is done.
     stopped: Option<String>,
+    /// What waits for room on the journal's disk.
+    held: Option<Held>,
 }
 
 impl<C: Core, L: DurableLog> Shell<C, L> {
@@ -134,6 +142,7 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
             observer: None,
             pending: Pending::default(),
             stopped: None,
+            held: None,
         }
     }
 
@@ -161,42 +170,60 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
     /// other effects in order, for the caller to perform.
     ///
     /// An observation whose stamp is committed already doesn't reach the core; its node is told again what is.
+    ///
+    /// Errors: [`ShellError::Full`] where the disk has no room; until [`Shell::go_on`] has been able to, further inputs
+    /// are refused with the same error.
     pub fn batch(
         &mut self,
         inputs: impl IntoIterator<Item = Input>,
         now: Timestamp,
     ) -> Result<Vec<Effect>, ShellError> {
         self.refuse_if_stopped()?;
-        let mut effects = Vec::new();
+        self.take_all(inputs.into_iter().collect(), Vec::new(), now)
+    }
+
+    /// Does what [`Shell::batch`] says, after `effects`.
+    fn take_all(
+        &mut self,
+        mut inputs: VecDeque<Input>,
+        mut effects: Vec<Effect>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, ShellError> {
         let mut outputs = Vec::new();
         let mut repeated = HashSet::new();
         let mut seen = HashSet::new();
-        for input in inputs {
-            match self.admit(&input, &mut seen)? {
-                Admission::Admitted => self.core.handle(input, now, &mut outputs),
-                Admission::Refused => {}
-                Admission::Repeated(stamp) => {
+        while let Some(input) = inputs.pop_front() {
+            match self.admit(&input, &mut seen) {
+                Ok(Admission::Admitted) => self.core.handle(input, now, &mut outputs),
+                Ok(Admission::Refused) => {}
+                Ok(Admission::Repeated(stamp)) => {
                     if repeated.insert((stamp.node.clone(), stamp.outbox.clone())) {
                         effects.extend(self.committed(&stamp));
                     }
                 }
+                Err(error) => {
+                    inputs.push_front(input);
+                    let held = Held {
+                        outputs,
+                        inputs,
+                        effects,
+                    };
+                    return Err(self.hold(held, error));
+                }
             }
         }
-        self.settle(outputs, now, &mut effects)?;
-        Ok(effects)
+        self.settle(outputs, inputs, effects, now)
     }
 
     /// Asks again what the gateway has not answered and what is due, under the same keys; gives the effects that
     /// follow, as [`Shell::batch`] does.
     pub fn retry(&mut self, now: Timestamp) -> Result<Vec<Effect>, ShellError> {
         self.refuse_if_stopped()?;
-        let mut effects = Vec::new();
         let mut outputs = Vec::new();
         for question in self.pending.due(now) {
             self.ask(question, true, now, &mut outputs);
         }
-        self.settle(outputs, now, &mut effects)?;
-        Ok(effects)
+        self.settle(outputs, VecDeque::new(), Vec::new(), now)
     }
 
     /// Hands the core what threads of their own have heard from the gateway; gives the effects that follow, as
@@ -207,13 +234,11 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         now: Timestamp,
     ) -> Result<Vec<Effect>, ShellError> {
         self.refuse_if_stopped()?;
-        let mut effects = Vec::new();
         let mut outputs = Vec::new();
         for Answered { question, answer } in answered {
             self.hear(question, answer, now, &mut outputs);
         }
-        self.settle(outputs, now, &mut effects)?;
-        Ok(effects)
+        self.settle(outputs, VecDeque::new(), Vec::new(), now)
     }
 
     /// Questions that threads of their own are asking.
@@ -237,29 +262,17 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         self.pending.next_at()
     }
 
-    fn refuse_if_stopped(&self) -> Result<(), ShellError> {
-        match &self.stopped {
-            Some(why) => Err(ShellError::Stopped { why: why.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Remembers a journal error for ever.
-    fn stopping<T>(&mut self, result: Result<T, JournalError>) -> Result<T, ShellError> {
-        result.map_err(|error| {
-            self.stopped = Some(error.to_string());
-            ShellError::Journal(error)
-        })
-    }
-
     /// Whether the core is to hear of an input. Keys of devices are made durable here: they are in no decision.
-    fn admit(&mut self, input: &Input, seen: &mut HashSet<Stamp>) -> Result<Admission, ShellError> {
+    fn admit(
+        &mut self,
+        input: &Input,
+        seen: &mut HashSet<Stamp>,
+    ) -> Result<Admission, JournalError> {
         let stamp = match input {
             Input::Observation(stamped) => &stamped.stamp,
             Input::Undecodable { stamp, .. } => stamp,
             Input::DeviceEnrolled { device, key, role } => {
-                let enrolled = self.log.enrol_device(device, key, *role);
-                return Ok(if self.stopping(enrolled)? {
+                return Ok(if self.log.enrol_device(device, key, *role)? {
                     Admission::Admitted
                 } else {
                     tracing::warn!(%device, "a revoked key was enrolled again and stays revoked");
@@ -267,8 +280,7 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
                 });
             }
             Input::DeviceRevoked { device } => {
-                let revoked = self.log.revoke_device(device);
-                self.stopping(revoked)?;
+                self.log.revoke_device(device)?;
                 return Ok(Admission::Admitted);
             }
             Input::Watermark(_)
@@ -304,17 +316,25 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         })
     }
 
-    /// Commits outputs, performs their payments, and goes on with what the answers bring.
+    /// Commits outputs, performs their payments, and goes on with what the answers bring; `inputs` are what the core
+    /// has not heard yet, in case that there is no room.
     fn settle(
         &mut self,
         mut outputs: Vec<Output>,
+        inputs: VecDeque<Input>,
+        mut effects: Vec<Effect>,
         now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), ShellError> {
+    ) -> Result<Vec<Effect>, ShellError> {
         let mut rounds_left = ROUNDS_MAX;
         while !outputs.is_empty() {
-            let committed = self.log.commit(&outputs);
-            self.stopping(committed)?;
+            if let Err(error) = self.log.commit(&outputs) {
+                let held = Held {
+                    outputs,
+                    inputs,
+                    effects,
+                };
+                return Err(self.hold(held, error));
+            }
             let mut answers = Vec::new();
             for output in outputs {
                 if let Some(observer) = &mut self.observer {
@@ -351,7 +371,10 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
             outputs = answers;
         }
         self.keep_snapshot_if_due();
-        Ok(())
+        if inputs.is_empty() {
+            return Ok(effects);
+        }
+        self.take_all(inputs, effects, now)
     }
 
     /// Keeps what the core knows, from time to time. Only when everything that it has put out is in the journal.
@@ -401,89 +424,6 @@ impl<C: Core, L: DurableLog> Shell<C, L> {
         };
         self.core.handle(input, now, outputs);
     }
-}
-
-impl Shell<Coordinator> {
-    /// Opens the store of a journal, in the state in which the journal was left: decisions are folded, what was
-    /// accepted and not decided waits again, and what the gateway never answered is asked again at the next
-    /// [`Shell::retry`]. Also gives what the nodes are to be told.
-    pub fn open(
-        mut journal: Journal,
-        definition: &Arc<Definition>,
-        nodes: &[NodeName],
-        asker: impl Into<Asker>,
-    ) -> Result<(Self, Vec<Effect>), JournalError> {
-        let mut core = folded(&mut journal, definition, nodes)?;
-        for device in journal.devices()? {
-            core.restore_device(device.id, device.key, device.role, device.revoked);
-        }
-        let mut outputs = Vec::new();
-        core.resume(&mut outputs);
-        let mut shell = Shell::new(core, journal, asker);
-        let mut effects = Vec::new();
-        for output in outputs {
-            match output {
-                Output::Effect(Effect::Pay {
-                    session,
-                    key,
-                    request,
-                }) => {
-                    shell.resume(Question {
-                        session,
-                        key,
-                        request,
-                    });
-                }
-                Output::Effect(effect) => effects.push(effect),
-                Output::Accept(_) | Output::Decide(_) => {}
-            }
-        }
-        shell.keep_snapshot_if_due();
-        Ok((shell, effects))
-    }
-}
-
-/// What a journal's entries make of the store: those after the last snapshot, on top of it, or all of them.
-fn folded(
-    journal: &mut Journal,
-    definition: &Arc<Definition>,
-    nodes: &[NodeName],
-) -> Result<Coordinator, JournalError> {
-    let kept = journal.snapshot()?;
-    let read = kept.and_then(|kept| match serde_json::from_slice(&kept.state) {
-        Ok(snapshot) => Some((kept, snapshot)),
-        Err(error) => {
-            tracing::info!(%error, "the journal's snapshot is in another form, and is passed over");
-            None
-        }
-    });
-    let Some((kept, snapshot)) = read else {
-        let mut core = Coordinator::new(definition.clone(), nodes);
-        for recorded in journal.decisions()? {
-            core.restore_decision(&recorded.decision);
-        }
-        for observation in journal.observations() {
-            core.restore_observation(Arc::new(observation?));
-        }
-        return Ok(core);
-    };
-    let (mut core, waiting, poses_from) =
-        Coordinator::from_snapshot(definition.clone(), nodes, snapshot);
-    let since = journal.decisions_after(kept.decided)?;
-    journal.count_changes(since.iter().map(|recorded| &recorded.decision));
-    for recorded in &since {
-        core.restore_decision(&recorded.decision);
-    }
-    for observation in journal.observations_ending_after(poses_from, kept.accepted)? {
-        core.restore_poses(&observation?);
-    }
-    for stamp in &waiting {
-        core.restore_waiting(Arc::new(journal.observation(stamp)?));
-    }
-    for observation in journal.observations_after(kept.accepted) {
-        core.restore_observation(Arc::new(observation?));
-    }
-    Ok(core)
 }
 
 /// What becomes of an input.

@@ -59,6 +59,13 @@ pub enum Readers {
 /// opens the file or closes it, never for a commit.
 const READER_WAIT: Duration = Duration::from_secs(5);
 
+/// Has a prepared statement keep its plan. SQLite else makes a new one each time that a number is bound to a `LIMIT`,
+/// which cost the sender of a node more than all its reading.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true);
+    kept.map(drop)
+}
+
 /// A file that could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -100,6 +107,12 @@ pub enum DatabaseError {
         what: &'static str,
         doing: String,
         source: Box<rusqlite::Error>,
+    },
+    #[error("{path}: the disk of the {what} is full ({doing}); make room there")]
+    Full {
+        path: PathBuf,
+        what: &'static str,
+        doing: String,
     },
     #[error("{path}: the {what} failed ({doing}): {source}")]
     Failed {
@@ -148,6 +161,7 @@ impl Format {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(failed)?;
+        keep_plans(&connection).map_err(failed)?;
         self.upgrade(&connection, found)
             .map_err(|source| self.error(path, "bringing it up to date", source))?;
         Ok(connection)
@@ -208,6 +222,10 @@ impl Format {
         source: rusqlite::Error,
     ) -> DatabaseError {
         let (path, what) = (path.to_owned(), self.what);
+        if is_full(&source) {
+            let doing = doing.into();
+            return DatabaseError::Full { path, what, doing };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 DatabaseError::InUse { path, what }
@@ -326,6 +344,13 @@ impl Format {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.close().map_err(|(_, source)| source)
     }
+}
+
+/// Whether SQLite had no room: its own limit, or that of the disk, also for the index of the write-ahead log.
+pub fn is_full(source: &rusqlite::Error) -> bool {
+    source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || (source.sqlite_error())
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// Says that this process writes a file which others may read. The kernel forgets it when the process ends, however

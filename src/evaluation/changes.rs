@@ -214,6 +214,7 @@ mod tests {
             hypotheses: Vec::new(),
             reached: Vec::new(),
             clock: None,
+            seen: None,
         }
     }
 

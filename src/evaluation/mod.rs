@@ -8,5 +8,7 @@
 pub mod changes;
 pub mod confusion;
 pub mod interval;
+pub mod multi_object;
+pub mod recognition;
 pub mod score;
 pub mod trade_off;

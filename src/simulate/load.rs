@@ -381,7 +381,10 @@ mod tests {
                 };
                 match &stamped.observation {
                     Observation::Shelf(change) => change.kind == ChangeKind::Take,
-                    Observation::Body(_) | Observation::Gate(_) | Observation::Gap(_) => false,
+                    Observation::Vision(_)
+                    | Observation::Body(_)
+                    | Observation::Gate(_)
+                    | Observation::Gap(_) => false,
                 }
             })
             .count();

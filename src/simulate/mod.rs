@@ -18,6 +18,7 @@ mod device;
 mod duo;
 mod effect;
 mod extras;
+pub mod eyes;
 mod floor;
 mod hands;
 pub mod load;

@@ -14,7 +14,7 @@ use crate::store::{Definition, NodeName, ProductId};
 use crate::units::Timestamp;
 
 /// Everything that is known of a day.
-pub(super) struct Evidence<'a> {
+pub struct Evidence<'a> {
     pub definition: &'a Definition,
     pub people: &'a [Person],
     pub decisions: &'a [Decision],
@@ -75,8 +75,8 @@ impl Findings {
     }
 }
 
-/// Looks at everything; the figures, and what is wrong.
-pub(super) fn audit(evidence: &Evidence<'_>) -> (Totals, Vec<String>) {
+/// Looks at everything; the figures, and what is wrong, a sentence each.
+pub fn audit(evidence: &Evidence<'_>) -> (Totals, Vec<String>) {
     let mut findings = Findings::default();
     let visits = visits(evidence, &mut findings);
     nothing_is_lost(evidence, &mut findings);

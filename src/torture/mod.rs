@@ -5,10 +5,11 @@
 //! People are simple on purpose, at most one at a shelf and one in the door, so that what each took is beyond doubt and
 //! whatever is charged otherwise is a matter of transport, storage or payment. [`auditor`] compares.
 //!
-//! The same seed gives the same day, but for the random ids of outboxes that replace an old copy.
+//! The same seed gives the same day.
 
 pub mod auditor;
 mod faults;
+mod month;
 mod network;
 mod node;
 mod people;
@@ -17,7 +18,11 @@ mod world;
 
 pub use auditor::Totals;
 pub use faults::{Counts, Fault};
+pub use month::{DayEnd, days};
+pub use people::Person;
 pub use world::{Day, run};
+
+use std::path::PathBuf;
 
 use crate::edge::journal::JournalError;
 use crate::edge::outbox::OutboxError;
@@ -27,9 +32,12 @@ use crate::edge::wire::WireError;
 use crate::units::Timestamp;
 
 /// What a day is like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub shoppers: usize,
+    /// Where its files are made, and removed again. Processes die in a day, machines don't: memory serves as well as a
+    /// disk, and is much faster.
+    pub folder: PathBuf,
     /// Nothing fails: then nothing may go to review either.
     pub calm: bool,
 }

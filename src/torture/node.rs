@@ -35,6 +35,7 @@ pub(super) struct Node {
     pub name: NodeName,
     path: PathBuf,
     outbox: Option<Outbox>,
+    starts: u32,
     back_at: i64,
     /// What the plates read at this moment, whether the node is on or off.
     levels: BTreeMap<PlateId, Milligrams>,
@@ -65,6 +66,7 @@ impl Node {
             name: name.clone(),
             path,
             outbox: None,
+            starts: 0,
             back_at: 0,
             levels: BTreeMap::new(),
             card: Card::default(),
@@ -82,7 +84,12 @@ impl Node {
     }
 
     fn open(&mut self) -> Result<(), TortureError> {
-        let outbox = Outbox::open(&self.path, &self.name)?;
+        self.starts += 1;
+        let options = OutboxOptions {
+            successor: Some(format!("outbox-of-{}-{}", self.name, self.starts).into()),
+            ..OutboxOptions::default()
+        };
+        let outbox = Outbox::open_with(&self.path, &self.name, options)?;
         self.may_send = outbox.is_fresh();
         self.cursor = outbox.committed_sequence();
         self.first_word = true;
@@ -92,6 +99,12 @@ impl Node {
 
     pub fn is_up(&self) -> bool {
         self.outbox.is_some()
+    }
+
+    pub fn prune(&mut self, now: Timestamp) -> Result<(), TortureError> {
+        let outbox = self.outbox.as_mut();
+        outbox.map_or(Ok(0), |outbox| outbox.prune(now))?;
+        Ok(())
     }
 
     /// Whether everything that it has seen is committed.

@@ -271,6 +271,27 @@ impl People {
 }
 
 impl Person {
+    /// One whose visit is over, who was inside from when to when: for the audit of a store that is no simulation.
+    pub fn who_took(
+        device: DeviceId,
+        track: TrackId,
+        took: BTreeMap<ProductId, i64>,
+        inside: (Timestamp, Timestamp),
+    ) -> Self {
+        Person {
+            device,
+            track,
+            consents: false,
+            took,
+            inside: Some(inside),
+            shelves: BTreeSet::new(),
+            stops: Vec::new(),
+            next: 0,
+            state: State::Gone,
+            tries: 0,
+        }
+    }
+
     fn new(index: usize, definition: &Definition, random: &mut ChaCha8Rng) -> Self {
         let mut stops: Vec<Stop> = Vec::new();
         for _ in 0..random.random_range(0..=4) {

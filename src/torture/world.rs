@@ -1,6 +1,7 @@
 //! A day: people, nodes, network and coordinator, a second at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -37,7 +38,7 @@ pub struct Day {
     pub digest: String,
 }
 
-struct World {
+pub(super) struct World {
     definition: Arc<Definition>,
     people: People,
     nodes: Vec<Node>,
@@ -46,29 +47,17 @@ struct World {
     chance: Chance,
     /// For whom the gate has opened.
     let_in: BTreeSet<DeviceId>,
+    receipts: u64,
 }
 
 /// Plays the day of a seed and audits it.
-pub fn run(seed: u64, options: Options) -> Result<Day, TortureError> {
-    let folder = tempfile::tempdir()?;
+pub fn run(seed: u64, options: &Options) -> Result<Day, TortureError> {
+    let folder = tempfile::tempdir_in(&options.folder)?;
     let (definition, _) = definition::parse(&people::definition_toml(), "torture.toml")
         .map_err(|error| TortureError::Definition(error.to_string()))?;
     let definition = Arc::new(definition);
     let people = People::new(seed, options.shoppers, &definition);
-    let consenting = people.all.iter().filter(|p| p.consents);
-    let consenting = consenting.map(|p| p.device.clone()).collect();
-    let path = folder.path().join("journal.sqlite");
-    let mut world = World {
-        nodes: (definition.layout.nodes.iter())
-            .map(|node| Node::new(&node.name, folder.path()))
-            .collect::<Result<_, _>>()?,
-        store: Store::new(definition.clone(), path, consenting)?,
-        network: Network::default(),
-        chance: Chance::new(seed, false),
-        let_in: BTreeSet::new(),
-        people,
-        definition,
-    };
+    let mut world = World::open(folder.path(), &definition, people, seed)?;
     world.enrol()?;
     world.chance.on = !options.calm;
     let mut step = 1;
@@ -88,7 +77,73 @@ pub fn run(seed: u64, options: Options) -> Result<Day, TortureError> {
 }
 
 impl World {
-    fn enrol(&mut self) -> Result<(), TortureError> {
+    /// A store in which nothing has happened, with its files in `folder`. Nothing fails as yet.
+    pub(super) fn open(
+        folder: &Path,
+        definition: &Arc<Definition>,
+        people: People,
+        seed: u64,
+    ) -> Result<Self, TortureError> {
+        let consenting = people.all.iter().filter(|p| p.consents);
+        let consenting = consenting.map(|p| p.device.clone()).collect();
+        let path = folder.join("journal.sqlite");
+        Ok(World {
+            nodes: (definition.layout.nodes.iter())
+                .map(|node| Node::new(&node.name, folder))
+                .collect::<Result<_, _>>()?,
+            store: Store::new(definition.clone(), path, consenting)?,
+            network: Network::default(),
+            chance: Chance::new(seed, false),
+            let_in: BTreeSet::new(),
+            people,
+            definition: definition.clone(),
+            receipts: 0,
+        })
+    }
+
+    /// The same shoppers come on another day.
+    pub(super) fn begin_day(&mut self, day: u32, seed: u64, shoppers: usize) {
+        let seed = seed.wrapping_add(u64::from(day));
+        self.people = People::new(seed, shoppers, &self.definition);
+        for person in &mut self.people.all {
+            person.track = format!("{}-{day}", person.track).as_str().into();
+        }
+        self.let_in.clear();
+    }
+
+    /// Everybody has gone, and has a receipt.
+    pub(super) fn is_over(&self) -> bool {
+        self.people.are_gone() && self.is_settled()
+    }
+
+    /// Receipts that were handed out since this was last asked.
+    pub(super) fn receipts_of_step(&mut self) -> u64 {
+        std::mem::take(&mut self.receipts)
+    }
+
+    /// Sessions that the coordinator remembers.
+    pub(super) fn sessions(&self) -> u64 {
+        let shell = self.store.shell();
+        shell.map_or(0, |shell| shell.core().state().sessions.len() as u64)
+    }
+
+    pub(super) fn journal_bytes(&self) -> u64 {
+        std::fs::metadata(&self.store.path).map_or(0, |file| file.len())
+    }
+
+    /// Forgets what only an audit would want to know, so that the memory is the store's.
+    pub(super) fn forget_evidence(&mut self) {
+        for node in &mut self.nodes {
+            node.made.clear();
+        }
+    }
+
+    /// Has the nodes forget what was committed more than a day ago, as they do.
+    pub(super) fn prune(&mut self, now: Timestamp) -> Result<(), TortureError> {
+        self.nodes.iter_mut().try_for_each(|node| node.prune(now))
+    }
+
+    pub(super) fn enrol(&mut self) -> Result<(), TortureError> {
         let phones = self.people.all.iter().map(|person| Input::DeviceEnrolled {
             device: person.device.clone(),
             key: people::KEY.to_vec(),
@@ -99,7 +154,7 @@ impl World {
         Ok(())
     }
 
-    fn step(&mut self, step: i64) -> Result<(), TortureError> {
+    pub(super) fn step(&mut self, step: i64) -> Result<(), TortureError> {
         let gate_works = self
             .nodes
             .iter()
@@ -148,12 +203,12 @@ impl World {
                     let device = sessions.and_then(|s| s.get(session)?.device.clone());
                     self.let_in.extend(device);
                 }
-                // An emergency is not played, and receipts are read from the journal.
+                Effect::Receipt(_) => self.receipts += 1,
+                // An emergency is not played.
                 Effect::OpenGate { .. }
                 | Effect::ReleaseGate
                 | Effect::Commit { .. }
-                | Effect::Pay { .. }
-                | Effect::Receipt(_) => {}
+                | Effect::Pay { .. } => {}
             }
         }
         Ok(())
@@ -166,7 +221,7 @@ impl World {
         self.store.shell().is_some_and(closed) && self.nodes.iter().all(Node::is_done)
     }
 
-    fn audited(mut self, options: Options) -> Result<Day, TortureError> {
+    fn audited(mut self, options: &Options) -> Result<Day, TortureError> {
         let live = self.store.stop();
         let is_settled = live
             .as_ref()

@@ -50,6 +50,7 @@ const RULES: &[Rule] = &[
             "src/observation.rs",
             "src/recording.rs",
             "src/units.rs",
+            "src/vision/",
         ],
         except: &[],
         forbidden: &[

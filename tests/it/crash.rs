@@ -28,7 +28,7 @@ use crate::mosquitto::Mosquitto;
 use crate::program::{LIMIT, Program, arg, replayed, wait_for};
 
 /// A seed for the moments of the crashes: printed, and taken from `STROLL_SEED` to see them again.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("STROLL_SEED")
         .ok()
         .and_then(|s| s.parse().ok());
@@ -217,7 +217,7 @@ fn a_restart_between_any_two_commits_changes_no_receipt() {
     }
 }
 
-fn receipts_shown(state: &Value) -> usize {
+pub fn receipts_shown(state: &Value) -> usize {
     state["receipts"].as_array().map_or(0, Vec::len)
 }
 

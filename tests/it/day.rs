@@ -1,7 +1,7 @@
 //! A simulated day in the corner shop, and the processes that play it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use stroll::checkout::Decision;
@@ -44,6 +44,18 @@ impl Day {
         self.folder.path().join(name)
     }
 
+    /// Forgets journal, ledger and outboxes: the next store begins from nothing.
+    pub fn clear(&self) {
+        let entries = std::fs::read_dir(self.folder.path()).expect("its folder");
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            let is_kept = ["store.toml", "day.mcap"].map(|name| self.path(name));
+            if path.is_file() && !is_kept.contains(&path) {
+                std::fs::remove_file(path).expect("removed");
+            }
+        }
+    }
+
     /// What an undisturbed replay charges, by shopper's track.
     pub fn charged(&self) -> Value {
         let replay = replayed(&[arg(&self.path("day.mcap")), "--json"]);
@@ -75,26 +87,42 @@ impl Day {
 
     /// Starts a coordinator on that broker; its console.
     pub fn coordinator(&self, broker: &str) -> (Program, SocketAddr) {
-        let coordinator = Program::start(&[
-            "coordinator",
-            "--store",
-            arg(&self.path("store.toml")),
-            "--journal",
-            arg(&self.path("journal.sqlite")),
-            "--broker",
-            broker,
-            "--enrol",
-            arg(&self.path("day.mcap")),
-            "--listen",
-            "127.0.0.1:0",
-        ]);
+        let coordinator = self.coordinator_with(broker, &self.path("journal.sqlite"), &[]);
         let console = coordinator.console();
         (coordinator, console)
     }
 
+    /// Starts a coordinator with that journal and these arguments, and does not wait for it.
+    pub fn coordinator_with(&self, broker: &str, journal: &Path, more: &[&str]) -> Program {
+        let (store, enrol) = (self.path("store.toml"), self.path("day.mcap"));
+        let args = [
+            "coordinator",
+            "--store",
+            arg(&store),
+            "--journal",
+            arg(journal),
+            "--broker",
+            broker,
+            "--enrol",
+            arg(&enrol),
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        Program::start(&[&args, more].concat())
+    }
+
     /// Starts a node of it on that broker.
     pub fn node(&self, name: &str, broker: &str, more: &[&str]) -> Program {
-        let outbox = self.path(&format!("{name}.sqlite"));
+        self.node_with(name, broker, &self.outbox(name), more)
+    }
+
+    /// Where a node's outbox is.
+    pub fn outbox(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.sqlite"))
+    }
+
+    /// Starts a node of it on that broker, with that outbox.
+    pub fn node_with(&self, name: &str, broker: &str, outbox: &Path, more: &[&str]) -> Program {
         let (store, recording) = (self.path("store.toml"), self.path("day.mcap"));
         let args = [
             "node",
@@ -105,7 +133,7 @@ impl Day {
             "--broker",
             broker,
             "--outbox",
-            arg(&outbox),
+            arg(outbox),
             "--from",
             arg(&recording),
         ];

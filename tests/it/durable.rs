@@ -71,6 +71,7 @@ impl Shop {
             answers: Asker::no_answers(),
             owed,
             ticks: true,
+            alarm: Box::new(|_| {}),
             watcher: Box::new(|_, _, _| {}),
         };
         let runtime = tokio::runtime::Handle::current();
@@ -117,7 +118,10 @@ impl Shop {
         (journal.observations())
             .filter_map(|stamped| match stamped.expect("read").observation {
                 Observation::Gate(gate) => Some(gate.at.0),
-                Observation::Shelf(_) | Observation::Body(_) | Observation::Gap(_) => None,
+                Observation::Shelf(_)
+                | Observation::Vision(_)
+                | Observation::Body(_)
+                | Observation::Gap(_) => None,
             })
             .collect()
     }
@@ -213,7 +217,10 @@ async fn a_full_outbox_closes_the_entry_and_what_was_dropped_is_told() {
     let dropped: Vec<u64> = (journal.observations())
         .filter_map(|stamped| match stamped.expect("read").observation {
             Observation::Gap(gap) => Some(gap.dropped),
-            Observation::Shelf(_) | Observation::Body(_) | Observation::Gate(_) => None,
+            Observation::Shelf(_)
+            | Observation::Vision(_)
+            | Observation::Body(_)
+            | Observation::Gate(_) => None,
         })
         .collect();
     assert_eq!(dropped, [12]);
@@ -310,7 +317,10 @@ async fn what_changed_while_a_node_was_off_is_told_in_grams() {
     let gaps: Vec<&GapObservation> = (second[first.len()..].iter())
         .filter_map(|o| match o {
             Observation::Gap(gap) => Some(gap),
-            Observation::Shelf(_) | Observation::Body(_) | Observation::Gate(_) => None,
+            Observation::Shelf(_)
+            | Observation::Vision(_)
+            | Observation::Body(_)
+            | Observation::Gate(_) => None,
         })
         .collect();
     let [gap] = gaps[..] else {

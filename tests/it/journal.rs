@@ -178,6 +178,7 @@ fn attributed() -> Decision {
         }],
         reached: vec![],
         clock: None,
+        seen: None,
     })
 }
 

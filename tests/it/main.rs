@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod audited;
 mod auditor;
 mod broker;
 mod cli;
@@ -22,17 +23,23 @@ mod durable;
 mod evaluate;
 mod expect;
 mod floors;
+mod full_disk;
 mod fuzz;
 mod health;
 mod journal;
+mod kills;
 mod messages;
 mod mosquitto;
+mod network;
 mod node;
 mod program;
+mod proxy;
 mod recording;
 mod replay;
 mod simulate;
 mod simulation;
 mod situations;
 mod stripe;
+mod torn;
+mod vision;
 mod wire;

@@ -7,7 +7,8 @@ use stroll::edge::wire::Message;
 use stroll::observation::{
     BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
     ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
-    ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood, Watermark,
+    ProductLikelihood, ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood,
+    VisionObservation, Watermark,
 };
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
@@ -45,6 +46,7 @@ fn sample(full: bool) -> Vec<Message> {
     };
     vec![
         stamped(sample_shelf(shelf, some)),
+        stamped(sample_vision(shelf, some)),
         stamped(sample_body(full)),
         stamped(Observation::Gate(GateObservation {
             at: Timestamp(1),
@@ -126,6 +128,22 @@ fn sample_shelf(shelf: ShelfId, some: impl Fn(usize) -> usize) -> Observation {
         }),
         likelihoods: vec![likelihood; some(32)],
         evidence: vec!["trace-1".into(); some(32)],
+    })
+}
+
+fn sample_vision(shelf: ShelfId, some: impl Fn(usize) -> usize) -> Observation {
+    let likelihood = ProductLikelihood {
+        product: "071142008582".into(),
+        log_likelihood_milli: -9,
+    };
+    Observation::Vision(VisionObservation {
+        shelf,
+        start: Timestamp(1),
+        end: Timestamp(3),
+        likelihoods: vec![likelihood; some(32)],
+        others_milli: -6_000,
+        model: "products-1".to_owned(),
+        evidence: vec!["frame-1".into(); some(32)],
     })
 }
 
@@ -237,6 +255,36 @@ fn shelf() -> impl Strategy<Value = Observation> {
         )
 }
 
+fn vision() -> impl Strategy<Value = Observation> {
+    let log = || -1_000_000_000_000..=1_000_000_000_000_i64;
+    let likelihood = (id(), log()).prop_map(|(product, log_likelihood_milli)| ProductLikelihood {
+        product: product.into(),
+        log_likelihood_milli,
+    });
+    let likelihoods = vec(likelihood, 0..8);
+    (
+        shelf_id(),
+        span(),
+        likelihoods,
+        log(),
+        id(),
+        vec(id(), 0..4),
+    )
+        .prop_map(
+            |(shelf, (start, end), likelihoods, others_milli, model, evidence)| {
+                Observation::Vision(VisionObservation {
+                    shelf,
+                    start,
+                    end,
+                    likelihoods,
+                    others_milli,
+                    model,
+                    evidence,
+                })
+            },
+        )
+}
+
 fn body() -> impl Strategy<Value = Observation> {
     let pose = (time(), option::of(sighting()), vec(sighting(), 0..=2))
         .prop_map(|(at, head, hands)| Pose { at, head, hands });
@@ -301,8 +349,12 @@ fn observation() -> impl Strategy<Value = Message> {
         },
     );
     let stamp = ("[a-z0-9-]{1,64}", id(), 1..1_u64 << 53);
-    (stamp, clock, prop_oneof![shelf(), body(), gate(), gap()]).prop_map(
-        |((node, outbox, sequence), clock, observation)| {
+    (
+        stamp,
+        clock,
+        prop_oneof![shelf(), vision(), body(), gate(), gap()],
+    )
+        .prop_map(|((node, outbox, sequence), clock, observation)| {
             Message::Observation(Stamped {
                 stamp: Stamp {
                     node: node.into(),
@@ -312,8 +364,7 @@ fn observation() -> impl Strategy<Value = Message> {
                 clock,
                 observation,
             })
-        },
-    )
+        })
 }
 
 pub fn message() -> impl Strategy<Value = Message> {

@@ -12,6 +12,8 @@ pub struct Mosquitto {
     program: PathBuf,
     folder: tempfile::TempDir,
     addr: SocketAddr,
+    /// Where it keeps what it knows.
+    memory: Option<tempfile::TempDir>,
     child: Option<Child>,
 }
 
@@ -20,6 +22,18 @@ impl Mosquitto {
     /// run with `CI=true` fails.
     pub fn start() -> Option<Self> {
         Self::with_config("allow_anonymous true")
+    }
+
+    /// Starts one that keeps what it knows in a file, and writes that after every change.
+    pub fn with_a_memory() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder for mosquitto.db");
+        let mut mosquitto = Self::with_config(&format!(
+            "allow_anonymous true\npersistence true\npersistence_location {}/\n\
+             autosave_on_changes true\nautosave_interval 1",
+            folder.path().display()
+        ))?;
+        mosquitto.memory = Some(folder);
+        Some(mosquitto)
     }
 
     /// Starts one with these lines in its configuration.
@@ -37,15 +51,13 @@ impl Mosquitto {
             .and_then(|listener| listener.local_addr())
             .expect("a free loopback port");
         let folder = tempfile::tempdir().expect("a folder for mosquitto.conf");
-        let config = format!(
-            "listener {} 127.0.0.1\npersistence false\n{lines}\n",
-            addr.port()
-        );
+        let config = format!("listener {} 127.0.0.1\n{lines}\n", addr.port());
         std::fs::write(folder.path().join("mosquitto.conf"), config).expect("mosquitto.conf");
         let mut mosquitto = Mosquitto {
             program,
             folder,
             addr,
+            memory: None,
             child: None,
         };
         mosquitto.run();
@@ -57,7 +69,12 @@ impl Mosquitto {
         BrokerUrl::local(self.addr)
     }
 
-    /// Starts it again, after [`Mosquitto::kill`], on the same port and without a memory.
+    /// Its address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Starts it again, after [`Mosquitto::kill`], on the same port.
     pub fn run(&mut self) {
         let child = Command::new(&self.program)
             .arg("-c")

@@ -121,6 +121,16 @@ impl Program {
         self.end();
     }
 
+    /// The same, for one that is to be replaced.
+    pub fn kill_now(&mut self) {
+        self.end();
+    }
+
+    /// Whether it has printed nothing that was not listened to.
+    pub fn is_silent(&self) -> bool {
+        self.lines.try_recv().is_err()
+    }
+
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child

@@ -24,6 +24,7 @@ fn contract() -> Value {
 fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Shelf => "shelfObservation",
+        Kind::Vision => "visionObservation",
         Kind::Body => "bodyObservation",
         Kind::Gate => "gateObservation",
         Kind::Gap => "gapObservation",

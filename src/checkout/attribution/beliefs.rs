@@ -19,7 +19,7 @@ use super::weights::Weights;
 use super::world::{Choice, Holding, Lying, Part, World};
 use crate::checkout::decision::{Reached, SureLine};
 use crate::checkout::session::SessionId;
-use crate::observation::{ChangeKind, Item, ShelfObservation, Stamp};
+use crate::observation::{ChangeKind, Item, ShelfObservation, Stamp, VisionObservation};
 use crate::sensing::item_match::total;
 use crate::store::{Definition, PlateId, ProductId, ShelfId};
 use crate::units::Milligrams;
@@ -74,6 +74,17 @@ impl Beliefs {
         change: &Arc<ShelfObservation>,
         reached: &[Reached],
     ) -> Vec<(Stamp, Vec<Explained>)> {
+        self.absorb_seen(stamp, change, reached, None)
+    }
+
+    /// The same where a camera has something to say about the shelf then.
+    pub fn absorb_seen(
+        &mut self,
+        stamp: &Stamp,
+        change: &Arc<ShelfObservation>,
+        reached: &[Reached],
+        seen: Option<&VisionObservation>,
+    ) -> Vec<(Stamp, Vec<Explained>)> {
         let near = considered(reached);
         let mut cluster = self.cluster_of(&near, change.shelf);
         let place = Place::of(&self.definition, change.shelf, &change.plates);
@@ -82,6 +93,7 @@ impl Beliefs {
             weights: &self.weights,
             change,
             near: &near,
+            seen,
         };
         let mut children = children(&scene, &mut cluster, place, reached);
         if children.is_empty() {
@@ -430,7 +442,8 @@ fn children(
             let purposes: f64 = (candidate.parts.iter())
                 .map(|p| purpose(world, p, place.as_ref(), reached))
                 .sum();
-            let log_milli = ((candidate.log + purposes) * 1e3).round() as i64;
+            let seen = scene.seen_log(&candidate);
+            let log_milli = ((candidate.log + purposes + seen) * 1e3).round() as i64;
             weighed.push((world.log_milli + log_milli, index, candidate));
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::weights::{Expected, Weights, log_normal};
 use super::world::{Lying, Part};
 use crate::checkout::session::SessionId;
-use crate::observation::{Item, PlateChange, ShelfObservation};
+use crate::observation::{Item, PlateChange, ShelfObservation, VisionObservation};
 use crate::sensing::item_match::{QUANTITY_MAX, log_share, total};
 use crate::store::{Definition, PlateId, Product, ProductId};
 
@@ -62,6 +62,8 @@ pub struct Scene<'a> {
     pub change: &'a ShelfObservation,
     /// The likeliest first.
     pub near: &'a [Near],
+    /// What a camera made of the shelf then.
+    pub seen: Option<&'a VisionObservation>,
 }
 
 /// One explanation of a change in one world.

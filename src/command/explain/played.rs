@@ -51,7 +51,7 @@ impl<'a> Played<'a> {
                     seen.insert(stamped.stamp, change);
                 }
                 Observation::Body(segment) => tracks.insert(&segment),
-                Observation::Gate(_) | Observation::Gap(_) => {}
+                Observation::Vision(_) | Observation::Gate(_) | Observation::Gap(_) => {}
             }
         }
         let recorded = shell.log().decisions()?;

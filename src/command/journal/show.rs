@@ -156,6 +156,7 @@ fn kinds(what: &What) -> (&'static str, &'static str) {
             "observation",
             match stamped.observation {
                 Observation::Shelf(_) => "shelf",
+                Observation::Vision(_) => "vision",
                 Observation::Body(_) => "body",
                 Observation::Gate(_) => "gate",
                 Observation::Gap(_) => "gap",

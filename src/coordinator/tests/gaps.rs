@@ -20,7 +20,31 @@ fn what_a_node_could_not_keep_makes_carts_near_it_wait_for_the_deadline() {
                  = ann draft: cola*1
                  = bob closed: 0.00 eur voided
                  70 mark
+                 = ann closed: 0.00 eur voided",
+            ),
+            (
+                "what she took after the gap she can't have put back in it",
+                "1 see ann 1.1.1 12
+                 3 mark
+                 6 gap left 2 5 full 3
+                 10 take 1.1.1 500
+                 40 mark
+                 = ann draft: cola*1
+                 80 mark
                  = ann closed: cola*1, 1.50 eur captured",
+            ),
+            (
+                "what somebody has put down whom no camera saw may be hers",
+                "1 see ann 1.1.1 4
+                 1.5 take 1.1.1 500
+                 3 mark
+                 8 put 1.1.1 500
+                 12 gap ceiling 5.5 11 full 3
+                 13 see ann aisle
+                 30 mark
+                 = ann draft: cola*1
+                 90 mark
+                 = ann closed: 0.00 eur voided",
             ),
             (
                 "who came later is not touched",
@@ -65,7 +89,7 @@ fn a_new_outbox_shows_what_the_old_one_never_sent() {
                  = left lost 2
                  = ann draft: cola*1
                  90 mark
-                 = ann closed: cola*1, 1.50 eur captured",
+                 = ann closed: 0.00 eur voided",
             ),
             (
                 "one in the middle",

@@ -172,6 +172,10 @@ fn later(input: Input, by_us: i64) -> Input {
                     shift(&mut o.peak);
                     shift(&mut o.end);
                 }
+                Observation::Vision(o) => {
+                    shift(&mut o.start);
+                    shift(&mut o.end);
+                }
                 Observation::Body(o) => {
                     shift(&mut o.start);
                     shift(&mut o.end);

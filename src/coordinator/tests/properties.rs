@@ -140,7 +140,7 @@ fn stream(node: &str, seen: &[Observation], marks: &[f64]) -> Vec<(Input, Timest
                     since: change.start,
                 }),
                 Observation::Body(_) => at = at.min(Timestamp(observation.start().0 - 1)),
-                Observation::Gate(_) | Observation::Gap(_) => {
+                Observation::Vision(_) | Observation::Gate(_) | Observation::Gap(_) => {
                     unreachable!("a moment is never under way")
                 }
             }

@@ -212,6 +212,30 @@ fn a_restart_remembers_who_has_passed_the_gate() {
 }
 
 #[test]
+fn a_restart_opens_the_gate_again_for_who_stands_before_it() {
+    hold(
+        GATED,
+        &[(
+            "the gate may not have opened, and has when somebody came in",
+            "0 mark
+             1 code phone
+             2 mark
+             = gate opened 1 times
+             crash
+             = gate opened 2 times
+             3 in
+             crash
+             = gate opened 2 times
+             3.2 see ann door 1
+             5 mark
+             = ann inside:
+             crash
+             = gate opened 2 times",
+        )],
+    );
+}
+
+#[test]
 fn a_code_that_was_refused_is_not_used_after_a_restart() {
     hold(
         GATED,

@@ -91,6 +91,13 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// Whether the disk had no room. Then nothing was written, and the journal takes the same again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, JournalError::Database(DatabaseError::Full { .. }))
+    }
+}
+
 fn moment(at: Option<Timestamp>) -> String {
     at.map_or(String::new(), |at| format!(" of {at}"))
 }

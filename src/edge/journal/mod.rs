@@ -146,8 +146,9 @@ impl Journal {
     /// Makes the observations and decisions of a batch durable, all or none, with one sync; effects in it are
     /// passed over. A batch without either costs nothing.
     ///
-    /// Errors: a stamp that is committed already (the caller's bug: nothing may count twice), or a failing disk;
-    /// after the latter the journal takes nothing more until it is opened again.
+    /// Errors: a stamp that is committed already (the caller's bug: nothing may count twice); a full disk, after which
+    /// the same batch can be tried again ([`JournalError::is_full`]); or a failing disk, after which the journal takes
+    /// nothing more until it is opened again.
     pub fn commit(&mut self, batch: &[Output]) -> Result<(), JournalError> {
         if self.failed {
             return Err(JournalError::Stopped {
@@ -171,10 +172,16 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
-                self.failed = true;
+                self.failed = !(error.is_full() && self.is_as_before());
                 Err(error)
             }
         }
+    }
+
+    /// Whether a commit that failed has left nothing behind.
+    fn is_as_before(&self) -> bool {
+        self.connection.is_autocommit()
+            && Head::load(&self.connection).is_ok_and(|head| head == self.head)
     }
 
     /// How long the journal is, and the hash of its last entry.
@@ -234,8 +241,16 @@ impl Journal {
             _lock,
             ..
         } = self;
-        sqlite::close(connection)
-            .map_err(|source| sql::FORMAT.error(&path, "closing it", source).into())
+        let closed = sqlite::close(connection)
+            .map_err(|source| JournalError::from(sql::FORMAT.error(&path, "closing it", source)));
+        match closed {
+            // Everything is durable, and the log stays beside the file.
+            Err(error) if error.is_full() => {
+                tracing::warn!("{error}");
+                Ok(())
+            }
+            closed => closed,
+        }
     }
 
     fn error(&self, doing: impl Into<String>, source: rusqlite::Error) -> JournalError {

@@ -9,6 +9,7 @@ use crate::units::{Currency, Timestamp};
 
 mod chained;
 mod copied;
+mod full;
 mod kept;
 mod upgraded;
 
@@ -197,37 +198,6 @@ fn a_stamp_never_counts_twice() {
     );
     journal.commit(&[accept(2)]).unwrap();
     assert_eq!(up_to(&journal), 2);
-}
-
-#[test]
-fn a_full_disk_is_an_error_and_leaves_nothing_of_the_batch() {
-    let place = place();
-    let mut journal = Journal::open(&place.path, &shop()).unwrap();
-    journal.commit(&[accept(1)]).unwrap();
-    // SQLite answers a file at its limit of pages as it answers a full disk.
-    let pages: i64 = (journal.connection)
-        .query_row("PRAGMA page_count", [], |row| row.get(0))
-        .unwrap();
-    journal
-        .connection
-        .pragma_update(None, "max_page_count", pages + 2)
-        .unwrap();
-    let batch: Vec<Output> = (2..500).map(accept).collect();
-    let error = journal.commit(&batch).unwrap_err().to_string();
-    assert!(
-        error.contains("journal.sqlite: the journal failed (writing observation"),
-        "{error}"
-    );
-    assert!(error.contains("full"), "{error}");
-    assert_eq!(up_to(&journal), 1);
-    let error = journal.commit(&[Output::Decide(refused(1))]).unwrap_err();
-    assert!(matches!(error, JournalError::Stopped { .. }), "{error}");
-    drop(journal);
-
-    let mut journal = Journal::open(&place.path, &shop()).unwrap();
-    assert_eq!(sequences(&journal), [1]);
-    journal.commit(&batch).unwrap();
-    assert_eq!(up_to(&journal), 499);
 }
 
 #[test]

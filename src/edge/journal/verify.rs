@@ -111,7 +111,8 @@ impl Archive {
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(|source| self.error("checking its pages", source))?;
         if sound != "ok" {
-            return Err(self.table("file", sound));
+            let what: Vec<&str> = sound.lines().collect();
+            return Err(self.table("file", what.join(" ")));
         }
         Ok(Checked {
             store,

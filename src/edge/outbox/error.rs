@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::VERSION;
+use crate::edge::sqlite::is_full;
 use crate::edge::wire::Bound;
 use crate::observation::Stamp;
 use crate::store::NodeName;
@@ -18,6 +19,10 @@ pub enum OutboxError {
         node: NodeName,
         source: rusqlite::Error,
     },
+    #[error(
+        "the disk of the outbox {} of node `{node}` is full: make room there", path.display()
+    )]
+    Full { path: PathBuf, node: NodeName },
     #[error(
         "the outbox {} of node `{node}` is in use by another program: stop that one first", path.display()
     )]
@@ -76,15 +81,13 @@ pub enum OutboxError {
     },
 }
 
-/// Whether SQLite had no room: its own limit, or that of the disk.
-pub(super) fn is_full(source: &rusqlite::Error) -> bool {
-    source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-}
-
 impl OutboxError {
     pub(super) fn sqlite(path: &Path, node: &NodeName, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let (path, node) = (path.to_owned(), node.clone());
+        if is_full(&source) {
+            return OutboxError::Full { path, node };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 OutboxError::InUse { path, node }

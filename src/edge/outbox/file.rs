@@ -87,7 +87,8 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // Two programs on one outbox would both believe that they are the node: the second must not get in.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "FULL")
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    crate::edge::sqlite::keep_plans(connection)
 }
 
 pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Content> {
@@ -400,6 +401,11 @@ pub(super) fn mark(
         .prepare_cached("UPDATE outbox SET committed = ?1")?
         .execute(params![signed(to)])?;
     transaction.commit()
+}
+
+/// Folds the write-ahead log into the file; the next write begins at the log's start again.
+pub(super) fn fold_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 /// Deletes what was committed at or before `until_us`; how many rows went.

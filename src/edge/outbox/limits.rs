@@ -4,8 +4,8 @@
 //! disk has no room, what comes is not kept: it is counted, with the time in which it was seen, and told as a gap as soon
 //! as there is room again.
 
-use super::error::is_full;
 use super::{Outbox, OutboxError, file};
+use crate::edge::sqlite::is_full;
 use crate::observation::{GapCause, GapObservation, Observation};
 use crate::units::Timestamp;
 
@@ -65,14 +65,12 @@ impl Outbox {
 
     /// Gives up the oldest rows that are committed; how many.
     pub(super) fn forget_committed(&mut self) -> Result<u64, OutboxError> {
-        match file::forget_committed(&self.connection, FORGOTTEN_AT_ONCE) {
-            Ok(gone) => {
-                self.rows = self.rows.saturating_sub(gone);
-                Ok(gone)
-            }
-            Err(source) if is_full(&source) => Ok(0),
-            Err(source) => Err(self.fail(source)),
-        }
+        let forget =
+            |outbox: &mut Self| file::forget_committed(&outbox.connection, FORGOTTEN_AT_ONCE);
+        let gone = self.with_room(forget).map_err(|source| self.fail(source))?;
+        let gone = gone.unwrap_or(0);
+        self.rows = self.rows.saturating_sub(gone);
+        Ok(gone)
     }
 
     /// Counts what can't be kept. On a disk without room for a single page only this process knows of it; after a power

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::edge::levels::Levels;
+use crate::edge::sqlite::is_full;
 use crate::edge::wire::bounds;
 use crate::observation::{
     Committed, NodeClock, Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark,
@@ -23,7 +24,6 @@ use crate::store::NodeName;
 use crate::units::Timestamp;
 
 pub use error::OutboxError;
-use error::is_full;
 use file::{Content, InsertError};
 pub use limits::Loss;
 
@@ -41,6 +41,9 @@ pub struct OutboxOptions {
     /// An outbox of that id may start from nothing again, since the recording gives each sequence the same
     /// observation: then the coordinator knows more of it than it holds itself.
     pub id: Option<OutboxId>,
+    /// The id with which it goes on if it turns out to be an old copy, instead of a random one. For simulations only: no
+    /// two copies may ever go on as the same.
+    pub successor: Option<OutboxId>,
 }
 
 impl Default for OutboxOptions {
@@ -49,6 +52,7 @@ impl Default for OutboxOptions {
             rows_max: 1_000_000,
             bytes_max: 1 << 30,
             id: None,
+            successor: None,
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct Outbox {
     rows: u64,
     last_sequence: u64,
     committed: u64,
+    /// Up to where the file says so, too: less than that after a word that the disk had no room for.
+    marked: u64,
     /// All up to here may have been published.
     offered: u64,
     /// The last sequence when it was opened.
@@ -85,6 +91,7 @@ pub struct Outbox {
     loss: Option<Loss>,
     /// What it is given comes from a recording.
     is_replayed: bool,
+    successor: Option<OutboxId>,
 }
 
 impl Outbox {
@@ -163,10 +170,12 @@ impl Outbox {
             rows: state.rows,
             last_sequence: state.last_sequence,
             committed: state.committed,
+            marked: state.committed,
             offered: state.offered,
             opened_with: state.last_sequence,
             is_online: false,
             loss: state.loss,
+            successor: options.successor,
         })
     }
 
@@ -249,16 +258,45 @@ impl Outbox {
 
     /// False if the disk has no room even without what is committed.
     fn insert(&mut self, stamped: &[Stamped]) -> Result<bool, OutboxError> {
+        let mut is_folded = false;
         loop {
             match file::insert(&mut self.connection, stamped, self.is_online) {
                 Ok(()) => return Ok(true),
                 Err(InsertError::Sqlite(source)) if is_full(&source) => {
                     if self.forget_committed()? == 0 {
-                        return Ok(false);
+                        if is_folded {
+                            return Ok(false);
+                        }
+                        is_folded = true;
+                        self.fold_log().map_err(|source| self.fail(source))?;
                     }
                 }
                 Err(cause) => return Err(cause.at(&self.path, &self.node)),
             }
+        }
+    }
+
+    /// Does something for which a full disk may have room after all: what the write-ahead log holds is folded into the
+    /// file, and the room that the log has is used again. `None` if there is none.
+    fn with_room<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        for is_last in [false, true] {
+            match work(self) {
+                Ok(done) => return Ok(Some(done)),
+                Err(source) if !is_full(&source) => return Err(source),
+                Err(_) if is_last => {}
+                Err(_) => self.fold_log()?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn fold_log(&self) -> rusqlite::Result<()> {
+        match file::fold_log(&self.connection) {
+            Err(source) if !is_full(&source) => Err(source),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -316,11 +354,14 @@ impl Outbox {
             self.give_up(now)?;
             return Ok(Word::OldCopy);
         }
-        match file::mark(&mut self.connection, self.committed, sequence, now.0) {
-            // Not kept, it is only said again after the next start.
-            Err(source) if !is_full(&source) => return Err(self.fail(source)),
-            Ok(()) | Err(_) => self.committed = sequence,
+        let mark =
+            |outbox: &mut Self| file::mark(&mut outbox.connection, outbox.marked, sequence, now.0);
+        let marked = self.with_room(mark).map_err(|source| self.fail(source))?;
+        // Not kept, it is noted with the next word, or said again after the next start.
+        if marked.is_some() {
+            self.marked = sequence;
         }
+        self.committed = sequence;
         Ok(Word::News)
     }
 
@@ -331,7 +372,7 @@ impl Outbox {
             return Ok(false);
         }
         file::unmark(&mut self.connection, sequence).map_err(|source| self.fail(source))?;
-        self.committed = sequence;
+        (self.committed, self.marked) = (sequence, sequence.min(self.marked));
         Ok(true)
     }
 

@@ -14,11 +14,14 @@ use crate::units::Timestamp;
 impl Outbox {
     /// Gives up the id, at wall time `now`.
     pub(super) fn give_up(&mut self, now: Timestamp) -> Result<(), OutboxError> {
-        let id = file::random_id().map_err(|source| OutboxError::Random {
-            path: self.path.clone(),
-            node: self.node.clone(),
-            source,
-        })?;
+        let id = match self.successor.take() {
+            Some(id) => id,
+            None => file::random_id().map_err(|source| OutboxError::Random {
+                path: self.path.clone(),
+                node: self.node.clone(),
+                source,
+            })?,
+        };
         let known = self.offered.min(self.opened_with);
         let fresh = self.pending(self.opened_with, usize::MAX)?;
         let doubtful = self.pending(known, usize::MAX)?;
@@ -72,7 +75,7 @@ impl Outbox {
         );
         self.id = id;
         (self.rows, self.last_sequence) = (stamped.len() as u64, stamped.len() as u64);
-        (self.committed, self.offered, self.opened_with) = (0, 0, 0);
+        (self.committed, self.marked, self.offered, self.opened_with) = (0, 0, 0, 0);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A scripted core, a journal that fails on demand and a gateway write one log of what happened in which order.
 
+mod room;
 mod threads;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +14,7 @@ use crate::checkout::payment::{
     GatewayUnavailable, IdempotencyKey, PaymentGateway, PaymentOutcome,
 };
 use crate::edge::gateway::{Sandbox, SandboxFaults};
+use crate::edge::sqlite::DatabaseError;
 use crate::observation::{GateEvent, GateObservation, NodeClock, Observation, Stamped};
 use crate::units::Money;
 
@@ -60,9 +62,33 @@ impl Core for Script {
 struct Log {
     events: Events,
     good: usize,
+    /// So many of the next writes find no room.
+    full: usize,
+    /// After so many good commits the next one finds no room.
+    full_after: Option<usize>,
     snapshot_due: bool,
     stamps: HashSet<Stamp>,
     revoked: BTreeMap<DeviceId, bool>,
+}
+
+impl Log {
+    fn is_full(&mut self) -> Result<(), JournalError> {
+        if self.full_after == Some(0) {
+            (self.full, self.full_after) = (1, None);
+        }
+        self.full_after = self.full_after.map(|left| left - 1);
+        if self.full == 0 {
+            return Ok(());
+        }
+        self.full -= 1;
+        self.events.lock().unwrap().push("journal: full".to_owned());
+        Err(DatabaseError::Full {
+            path: PathBuf::from("j.sqlite"),
+            what: "journal",
+            doing: "committing".to_owned(),
+        }
+        .into())
+    }
 }
 
 impl DurableLog for Log {
@@ -70,6 +96,7 @@ impl DurableLog for Log {
         let kept = (batch.iter())
             .filter(|output| !matches!(output, Output::Effect(_)))
             .count();
+        self.is_full()?;
         let mut events = self.events.lock().unwrap();
         if self.good == 0 {
             events.push(format!("journal: fails {kept}"));
@@ -104,6 +131,7 @@ impl DurableLog for Log {
         self.stamps.iter().map(|s| s.sequence).max().unwrap_or(0)
     }
     fn enrol_device(&mut self, device: &DeviceId, _: &[u8], _: Role) -> Result<bool, JournalError> {
+        self.is_full()?;
         self.events
             .lock()
             .unwrap()

@@ -9,7 +9,7 @@ use std::fmt;
 use crate::observation::{
     BodySegment, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood, NodeClock,
     NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped,
-    Watermark,
+    VisionObservation, Watermark,
 };
 use crate::units::{Milligrams, Timestamp};
 
@@ -139,6 +139,7 @@ pub fn clock(clock: &NodeClock) -> Checked {
 pub fn observation(observation: &Observation) -> Checked {
     match observation {
         Observation::Shelf(shelf) => shelf_observation(shelf),
+        Observation::Vision(look) => vision_observation(look),
         Observation::Body(segment) => body_segment(segment),
         Observation::Gate(gate) => gate_observation(gate),
         Observation::Gap(gap) => gap_observation(gap),
@@ -168,6 +169,28 @@ fn shelf_observation(shelf: &ShelfObservation) -> Checked {
     Ok(())
 }
 
+fn vision_observation(look: &VisionObservation) -> Checked {
+    span(look.start, look.end)?;
+    count("likelihoods", look.likelihoods.len(), LIKELIHOODS_MAX)?;
+    for likelihood in &look.likelihoods {
+        id("product", likelihood.product.as_str())?;
+        log_likelihood("log_likelihood_milli", likelihood.log_likelihood_milli)?;
+    }
+    log_likelihood("others_milli", look.others_milli)?;
+    short("model", &look.model, TEXT_BYTES_MAX)?;
+    count("evidence", look.evidence.len(), EVIDENCE_MAX)?;
+    look.evidence.iter().try_for_each(|e| id("evidence", e))
+}
+
+fn log_likelihood(field: &'static str, milli: i64) -> Checked {
+    within(
+        field,
+        milli,
+        -LOG_LIKELIHOOD_MAX_MILLI,
+        LOG_LIKELIHOOD_MAX_MILLI,
+    )
+}
+
 fn plates(plates: &[PlateChange]) -> Checked {
     count("plates", plates.len(), PLATES_MAX)?;
     plates.iter().try_for_each(|plate| {
@@ -189,12 +212,7 @@ fn item_likelihood(likelihood: &ItemLikelihood) -> Checked {
         id("product", item.product.as_str())?;
         within("quantity", item.quantity, 1, QUANTITY_MAX)?;
     }
-    within(
-        "log_likelihood_milli",
-        likelihood.log_likelihood_milli,
-        -LOG_LIKELIHOOD_MAX_MILLI,
-        LOG_LIKELIHOOD_MAX_MILLI,
-    )
+    log_likelihood("log_likelihood_milli", likelihood.log_likelihood_milli)
 }
 
 fn body_segment(segment: &BodySegment) -> Checked {

@@ -27,6 +27,8 @@ const LEVEL_BYTES_MAX: usize = 64;
 pub enum Kind {
     /// A finished change on a shelf (node to coordinator, stamped).
     Shelf,
+    /// What cameras make of a shelf around a change (node to coordinator, stamped).
+    Vision,
     /// A segment of a body's track (node to coordinator, stamped).
     Body,
     /// Something that happened at the gate (node to coordinator, stamped).
@@ -43,8 +45,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the contract.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Shelf,
+        Kind::Vision,
         Kind::Body,
         Kind::Gate,
         Kind::Gap,
@@ -57,6 +60,7 @@ impl Kind {
     pub fn path(self) -> &'static str {
         match self {
             Kind::Shelf => "observation/shelf",
+            Kind::Vision => "observation/vision",
             Kind::Body => "observation/body",
             Kind::Gate => "observation/gate",
             Kind::Gap => "observation/gap",
@@ -70,6 +74,7 @@ impl Kind {
     pub fn of(observation: &Observation) -> Kind {
         match observation {
             Observation::Shelf(_) => Kind::Shelf,
+            Observation::Vision(_) => Kind::Vision,
             Observation::Body(_) => Kind::Body,
             Observation::Gate(_) => Kind::Gate,
             Observation::Gap(_) => Kind::Gap,
@@ -79,7 +84,7 @@ impl Kind {
     /// Whether the messages carry a stamp, hence go through the outbox.
     pub fn is_stamped(self) -> bool {
         match self {
-            Kind::Shelf | Kind::Body | Kind::Gate | Kind::Gap => true,
+            Kind::Shelf | Kind::Vision | Kind::Body | Kind::Gate | Kind::Gap => true,
             Kind::Watermark | Kind::Status | Kind::Committed => false,
         }
     }
@@ -89,6 +94,7 @@ impl Kind {
         match self {
             Kind::Status => true,
             Kind::Shelf
+            | Kind::Vision
             | Kind::Body
             | Kind::Gate
             | Kind::Gap

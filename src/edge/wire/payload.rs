@@ -14,7 +14,7 @@ use super::{Fault, Kind, Message, PAYLOAD_BYTES_MAX, Topic, bounds};
 use crate::observation::{
     BodySegment, ChangeKind, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood,
     NodeClock, NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp,
-    Stamped, Stood, TrackId, Watermark,
+    Stamped, Stood, TrackId, VisionObservation, Watermark,
 };
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Point, Timestamp};
@@ -48,6 +48,7 @@ pub(super) fn read(topic: Topic<'_>, payload: &[u8]) -> Result<Message, Fault> {
     check_length(payload)?;
     let message = match topic.kind {
         Kind::Shelf => Message::Observation(stamped::<Shelf>(payload)?),
+        Kind::Vision => Message::Observation(stamped::<Vision>(payload)?),
         Kind::Body => Message::Observation(stamped::<Body>(payload)?),
         Kind::Gate => Message::Observation(stamped::<Gate>(payload)?),
         Kind::Gap => Message::Observation(stamped::<Gap>(payload)?),
@@ -116,6 +117,7 @@ struct Envelope<O> {
 #[serde(rename_all = "snake_case")]
 enum Tag {
     Shelf,
+    Vision,
     Body,
     Gate,
     Gap,
@@ -125,6 +127,7 @@ impl Tag {
     fn name(self) -> &'static str {
         match self {
             Tag::Shelf => "shelf",
+            Tag::Vision => "vision",
             Tag::Body => "body",
             Tag::Gate => "gate",
             Tag::Gap => "gap",
@@ -176,6 +179,25 @@ impl Mirror for Shelf {
             likelihoods: self.likelihoods,
             evidence: self.evidence,
         })
+    }
+}
+
+/// Looks are few: one a change.
+#[derive(Deserialize)]
+struct Vision {
+    #[serde(rename = "type")]
+    tag: Tag,
+    #[serde(flatten)]
+    look: VisionObservation,
+}
+
+impl Mirror for Vision {
+    const TAG: Tag = Tag::Vision;
+    fn tag(&self) -> Tag {
+        self.tag
+    }
+    fn observation(self) -> Observation {
+        Observation::Vision(self.look)
     }
 }
 

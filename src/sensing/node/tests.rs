@@ -51,7 +51,10 @@ fn changes(observations: Vec<Observation>) -> Vec<ShelfObservation> {
     (observations.into_iter())
         .map(|observation| match observation {
             Observation::Shelf(change) => change,
-            Observation::Body(_) | Observation::Gate(_) | Observation::Gap(_) => {
+            Observation::Vision(_)
+            | Observation::Body(_)
+            | Observation::Gate(_)
+            | Observation::Gap(_) => {
                 panic!("there are only scales")
             }
         })

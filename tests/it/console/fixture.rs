@@ -231,6 +231,7 @@ pub fn attributed(
             .collect(),
         reached: vec![],
         clock: None,
+        seen: None,
     })
 }
 

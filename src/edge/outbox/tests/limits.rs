@@ -7,7 +7,7 @@ fn outbox_of(rows_max: u64, bytes_max: u64) -> Outbox {
     let options = OutboxOptions {
         rows_max,
         bytes_max,
-        id: None,
+        ..OutboxOptions::default()
     };
     let mut outbox = Outbox::in_memory(&NodeName::from("scale-1"), options).unwrap();
     outbox.set_online(true);
