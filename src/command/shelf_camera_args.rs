@@ -15,6 +15,7 @@ use crate::vision::shelf_eyes::ShelfEyes;
 
 /// Cameras that look at what moves on shelves.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// A camera before a shelf, such as 1.5=0 (a Pi's own camera), 1.5=/dev/video0, 1.5=rtsp://..., or 1.5=frames.mcap; once for each
     #[arg(long, value_name = "SHELF=CAMERA", value_parser = shelf_camera)]

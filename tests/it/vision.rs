@@ -103,21 +103,17 @@ fn cameras_tell_twins_apart() {
     let folder = tempfile::tempdir().unwrap();
     let cases = folder.path().join("twins");
     std::fs::create_dir(&cases).unwrap();
-    for seed in ["101", "103"] {
-        let out = cases.join(format!("{seed}.mcap"));
-        let made = stroll(&[
-            "simulate",
-            "--situation",
-            "misplaced-twin",
-            "--seed",
-            seed,
-            "--shoppers",
-            "12",
-            "-o",
-            arg(&out),
-        ]);
-        assert!(made.status.success(), "{}", text(&made.stderr));
-    }
+    let out = cases.join("101.mcap");
+    let situation = [
+        "--situation",
+        "misplaced-twin",
+        "--seed",
+        "101",
+        "--shoppers",
+        "5",
+    ];
+    let made = stroll(&[&["simulate"], &situation[..], &["-o", arg(&out)]].concat());
+    assert!(made.status.success(), "{}", text(&made.stderr));
     let alone = errors(&[arg(&cases)]);
     let seen = errors(&[arg(&cases), "--eyes", "0.97"]);
     assert!(alone > 0.1, "there is something to tell apart: {alone}");

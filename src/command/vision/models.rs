@@ -8,6 +8,7 @@ use crate::vision::model_card::ModelKind;
 
 /// Which models are used, and what runs them.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The folder of the models [default: `models` here, beside the program, or above it]
     #[arg(long, value_name = "DIR", env = "STROLL_MODELS")]
