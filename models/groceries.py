@@ -26,6 +26,10 @@ class Split:
         keep = [i for i, c in enumerate(self.fine) if c in classes]
         return Split([self.pictures[i] for i in keep], self.fine[keep], self.coarse[keep])
 
+    def every(self, step: int) -> "Split":
+        """One picture in `step`."""
+        return Split(self.pictures[::step], self.fine[::step], self.coarse[::step])
+
     def __add__(self, other: "Split") -> "Split":
         pictures = self.pictures + other.pictures
         return Split(pictures, np.append(self.fine, other.fine), np.append(self.coarse, other.coarse))

@@ -1,8 +1,10 @@
-"""products.onnx and products.toml, as the Rust side reads them (src/vision)."""
+"""products.onnx, its prototypes and products.toml, as the Rust side reads them (src/vision)."""
 
 import hashlib
 import shutil
 from pathlib import Path
+
+import numpy as np
 
 SIDECAR = """\
 kind = "products"
@@ -28,12 +30,25 @@ logits = "logits"
 temperature = {temperature:.4f}
 prototype_scale = {prototype_scale:.2f}
 unknown_below = {unknown_below:.4f}
+prototypes = "products.prototypes.f32"
+prototypes_sha256 = "{prototypes_sha256}"
+prototype_classes = {prototype_classes}
 """
 
 
-def write_sidecar(model: Path, out: Path, side: int, facts: dict[str, float], version: str = "products-2") -> None:
-    """Copies the network to `out` and writes its sidecar beside it."""
-    target = out / "products.onnx"
+def write_sidecar(
+    model: Path, out: Path, side: int, facts: dict[str, float], prototypes: tuple[np.ndarray, np.ndarray], version: str
+) -> None:
+    """Copies the network to `out` and writes its prototypes (rows of length 1, class of each) and its sidecar beside it."""
+    target, rows = out / "products.onnx", out / "products.prototypes.f32"
     shutil.copyfile(model, target)
-    sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
-    (out / "products.toml").write_text(SIDECAR.format(sha256=sha256, version=version, side=side, **facts))
+    rows.write_bytes(prototypes[0].astype("<f4").tobytes())
+    text = SIDECAR.format(
+        sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
+        prototypes_sha256=hashlib.sha256(rows.read_bytes()).hexdigest(),
+        prototype_classes=[int(c) for c in prototypes[1]],
+        version=version,
+        side=side,
+        **facts,
+    )
+    (out / "products.toml").write_text(text)

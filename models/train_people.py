@@ -24,7 +24,7 @@ from people_net import HEIGHT, STRIDE, WIDTH, Exported, PersonNet, decode, start
 
 HERE = Path(__file__).parent
 VERSION = "people-2"
-SCORE_MIN, NMS_IOU, INSIDE_MAX = 0.35, 0.45, 0.7
+SCORE_MIN, NMS_IOU, INSIDE_MAX = 0.4, 0.45, 0.7
 BATCH = 8
 TRUNK = ("stage3", "stage4", "reduce")
 

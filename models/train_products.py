@@ -27,11 +27,12 @@ from torch.nn import functional
 
 import groceries
 import onnx_graph
-from enrolment import fit_temperature, fit_thresholds, run_onnx
+from enrolment import class_means, fit_temperature, fit_thresholds, run_onnx
 from groceries import Split
 from mobilenet import FEATURES, Backbone, load_imagenet, restore_batch_norm
 from sidecar import write_sidecar
 
+VERSION = "products-2"
 SEED = 5
 BATCH = 32
 EMBEDDING = 256
@@ -294,16 +295,21 @@ class Training:
         print(f"{stage.name} {epoch + 1}/{stage.epochs} {figures} {seconds:.0f} s", flush=True)
 
     def finish_stage(self, stage: Stage) -> None:
-        """Writes the network as `<stage>.onnx`."""
+        """Writes the network as `<stage>.onnx` and checks it against PyTorch."""
         self.model.eval()
         self.backbone.eval()
         path = self.work / f"{stage.name}.onnx"
         project, shift = self.model.project.weight, self.model.project.bias
         model = onnx_graph.recogniser(self.backbone, project, shift, self.model.weighted_classes(), stage.deployed_side)
+        some = self.splits["val"].every(40)
+        trained = self.run_over(some, self.model, stage.deployed_side).numpy()
+        error = float(np.abs(run_onnx(model, some, 1, self.threads) - trained).max())
+        if error > 1e-3:
+            raise RuntimeError(f"{stage.name}: onnxruntime differs from PyTorch by {error}")
         onnx.save(model, path)
 
     def fit(self) -> dict[str, float]:
-        """What is fitted to finished networks, all on pictures that these were not trained on."""
+        """What is fitted to finished networks, by classes and pictures that these were not trained on."""
         train, val = self.splits["train"], self.splits["val"]
         seen, every = onnx.load(self.work / "seen.onnx"), onnx.load(self.work / "all.onnx")
         known = set(range(len(self.names))) - HELD_OUT
@@ -311,6 +317,15 @@ class Training:
         embedded = [(run_onnx(seen, part, 0, self.threads), part.fine) for part in parts]
         logits = torch.from_numpy(run_onnx(every, val, 1, self.threads))
         return fit_thresholds(*embedded) | {"temperature": fit_temperature(logits, torch.from_numpy(val.fine))}
+
+    def deliver(self, out: Path) -> None:
+        """The network of the last stage, with all that is fitted, for the device."""
+        facts = self.fit()
+        print(json.dumps(facts), flush=True)
+        last = self.stages[-1]
+        path, shown = self.work / f"{last.name}.onnx", self.split_of(last)
+        means = class_means(run_onnx(onnx.load(path), shown, 0, self.threads), shown.fine)
+        write_sidecar(path, out, last.deployed_side, facts, means, VERSION)
 
     def checkpoint(self) -> Path:
         return self.work / "checkpoint.pt"
@@ -361,7 +376,7 @@ def main() -> None:
     parser.add_argument("--groceries", type=Path, required=True, help="GroceryStoreDataset, short side 224")
     parser.add_argument("--weights", type=Path, required=True, help="tf2_mobilenet_v2_1.0_224_ptq.tflite")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and the networks of each stage")
-    parser.add_argument("--out", type=Path, required=True, help="folder for products.onnx and products.toml")
+    parser.add_argument("--out", type=Path, required=True, help="folder for products.onnx, its prototypes and products.toml")
     parser.add_argument("--epochs", type=lambda text: [int(n) for n in text.split(",")], default=[5, 8, 8])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -370,9 +385,7 @@ def main() -> None:
     torch.manual_seed(SEED)
     training = Training(arguments)
     training.run()
-    facts = training.fit()
-    print(json.dumps(facts))
-    write_sidecar(arguments.work / "finish.onnx", arguments.out, training.stages[-1].deployed_side, facts)
+    training.deliver(arguments.out)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,10 @@ pub(super) async fn post(
     let operation = Operation { action, by, answer };
     let told = match &console.operations {
         Some(operations) => operations.send(operation).await.is_ok(),
-        None => false,
+        None => {
+            drop(operation);
+            false
+        }
     };
     match answered.await {
         Ok(Ok(())) if told => plain(StatusCode::ACCEPTED, "It is done.\n".to_owned()),

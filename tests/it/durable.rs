@@ -227,6 +227,29 @@ async fn a_full_outbox_closes_the_entry_and_what_was_dropped_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_last_night_is_refilled_by_a_node_that_stayed_on_the_line() {
+    let shop = Shop::new();
+    let (card, night) = (shop.path("gate.sqlite"), shop.path("night.sqlite"));
+    let store = shop.open().await;
+    let link = shop.node(&card, 1_000).await;
+    see(&link, &[1, 2]).await;
+    link.drained(LIMIT).await.expect("all committed");
+    Shop::close(store).await;
+    put(&shop.journal(), &night);
+    let store = shop.open().await;
+    see(&link, &[3, 4, 5]).await;
+    link.drained(LIMIT).await.expect("all committed");
+    Shop::close(store).await;
+
+    put(&night, &shop.journal());
+    let store = shop.open().await;
+    see(&link, &[6]).await;
+    link.close(LIMIT).await.expect("all committed");
+    Shop::close(store).await;
+    assert_eq!(shop.moments(), [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_last_night_is_refilled_by_the_node() {
     let shop = Shop::new();
     let (card, night) = (shop.path("gate.sqlite"), shop.path("night.sqlite"));

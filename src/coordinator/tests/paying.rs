@@ -407,7 +407,7 @@ fn a_provider_that_is_away_lets_some_in() {
                 ),
             ),
             (
-                "the same over crashes",
+                "the same over crashes; before the passing, the gate opens again",
                 "gateway away
              1 code phone
              1 mark
@@ -427,7 +427,7 @@ fn a_provider_that_is_away_lets_some_in() {
              crash
              gateway answers
              = ann closed: tea*1, 4.00 eur captured
-             = gate opened 1 times"
+             = gate opened 2 times"
                     .to_owned(),
             ),
         ],

@@ -34,8 +34,6 @@ pub(super) struct Sender {
     version: String,
     /// `None` once it is said.
     farewell: Option<wire::Encoded>,
-    /// No word of the coordinator has come on this connection.
-    first_word: bool,
     /// The last sequence published on this connection.
     cursor: u64,
     committed: u64,
@@ -65,7 +63,6 @@ impl Sender {
             store: options.store.clone(),
             version: options.version.clone(),
             farewell: Some(farewell),
-            first_word: true,
             cursor: committed,
             committed,
             queue: VecDeque::new(),
@@ -133,12 +130,16 @@ impl Sender {
         if committed.outbox != self.shared.place().id {
             return Ok(());
         }
-        let is_first = std::mem::replace(&mut self.first_word, false);
         let marked = self
             .shared
             .with_outbox(move |outbox| {
-                let word = outbox.committed(&committed, wall_time())?;
-                let wanted = is_first && outbox.wanted_after(committed.sequence)?;
+                let now = wall_time();
+                if outbox.renew_after(committed.sequence, now)? {
+                    return Ok((Word::OldCopy, false, outbox.committed_sequence()));
+                }
+                let word = outbox.committed(&committed, now)?;
+                // A coordinator never takes back a word but by beginning with an older journal.
+                let wanted = outbox.wanted_after(committed.sequence)?;
                 Ok::<_, OutboxError>((word, wanted, outbox.committed_sequence()))
             })
             .await;
@@ -196,7 +197,6 @@ impl Side for Sender {
 
     fn connected(&mut self) {
         self.shared.announce.store(true, Ordering::Release);
-        self.first_word = true;
         self.resend_next = self.resend_after;
         self.rewind();
     }

@@ -112,3 +112,34 @@ fn an_outbox_of_version_1_is_taken_over() {
     drop(outbox);
     assert_eq!(open(&path).last_sequence(), 8);
 }
+
+#[test]
+fn a_journal_from_before_what_is_still_held_is_told_of_a_gap_and_blocks_nothing() {
+    let (_folder, path) = card();
+    let mut outbox = open(&path);
+    outbox.append(&clock(), group(4)).unwrap();
+    outbox.committed(&upto(&outbox, 4), Timestamp(0)).unwrap();
+    assert_eq!(outbox.prune(Timestamp(i64::MAX)).unwrap(), 4);
+    outbox.append(&clock(), group(2)).unwrap();
+    let later = upto(&outbox, 6);
+    outbox.committed(&later, Timestamp(1)).unwrap();
+    let old_id = outbox.id().clone();
+
+    // All that is pruned is known there: the rest can be sent again.
+    assert!(!outbox.renew_after(4, Timestamp(9)).unwrap());
+    assert!(outbox.renew_after(1, Timestamp(9)).unwrap());
+    assert_ne!(outbox.id(), &old_id);
+    let held: Vec<Observation> = (outbox.pending(0, 100).unwrap().into_iter())
+        .map(|stamped| stamped.observation)
+        .collect();
+    let [Observation::Gap(gap), rest @ ..] = &held[..] else {
+        panic!("no gap, but {held:?}");
+    };
+    assert_eq!((gap.dropped, gap.cause), (3, GapCause::Replaced));
+    assert_eq!(gap.replaces.as_ref(), Some(&old_id));
+    assert_eq!(rest, group(2));
+    assert!(!outbox.renew_after(0, Timestamp(9)).unwrap(), "only once");
+    drop(outbox);
+    let outbox = open(&path);
+    assert_eq!(sequences(&outbox, 0), [1, 2, 3]);
+}
