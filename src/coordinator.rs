@@ -317,6 +317,10 @@ impl Coordinator {
         if let Decision::SessionOpened { at, .. } | Decision::TrackBound { at, .. } = &decision {
             self.lost_from = self.lost_from.min(*at);
         }
+        // While cameras are silent nobody has a deadline, and then everybody has one again.
+        if let Decision::NodeBack { .. } = &decision {
+            self.lost_from = Timestamp::MIN;
+        }
         self.inferring.follow(&decision, reviewed.as_ref());
         out.push(Output::Decide(decision));
     }
