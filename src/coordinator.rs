@@ -317,9 +317,10 @@ impl Coordinator {
         if let Decision::SessionOpened { at, .. } | Decision::TrackBound { at, .. } = &decision {
             self.lost_from = self.lost_from.min(*at);
         }
-        // While cameras are silent nobody has a deadline, and then everybody has one again.
-        if let Decision::NodeBack { .. } = &decision {
-            self.lost_from = Timestamp::MIN;
+        // While cameras are silent nobody has a deadline; afterwards everybody has, once they could have been seen.
+        if let Decision::NodeBack { at, .. } = &decision {
+            let wait_s = self.definition.policy.limits.visit_lost_s;
+            self.lost_from = self.lost_from.min(at.plus_seconds(wait_s));
         }
         self.inferring.follow(&decision, reviewed.as_ref());
         out.push(Output::Decide(decision));

@@ -33,6 +33,14 @@ fn who_is_not_seen_any_more_has_left() {
          702 see ann 1.1.1 2
          706 mark
          = ann inside: cola*1";
+    let back = "8 mark but ceiling
+         12 mark but ceiling
+         12 tick
+         700 mark but ceiling
+         = ann inside: cola*1
+         702 mark
+         1400 mark
+         = given up: not seen any more";
     let phone_died = "20 see ann door 1
          20.5 out
          25 mark
@@ -46,6 +54,7 @@ fn who_is_not_seen_any_more_has_left() {
                 after(INSIDE, &format!("crash\n{late}")),
             ),
             ("while the cameras are away nobody is", after(INSIDE, blind)),
+            ("once they are back somebody is", after(INSIDE, back)),
             ("nobody needs the phone to leave", after(INSIDE, phone_died)),
         ],
     );
