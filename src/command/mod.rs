@@ -9,6 +9,7 @@ pub mod bench;
 pub mod config;
 mod console_feed;
 pub mod coordinator;
+mod credentials_args;
 pub mod demo;
 pub mod enroll;
 pub mod evaluate;
@@ -23,6 +24,7 @@ mod pace;
 mod payment;
 mod plot;
 mod printed;
+pub mod provision;
 pub mod replay;
 mod serving;
 mod shelf_camera_args;
@@ -56,6 +58,7 @@ pub enum Command {
     Config(config::Args),
     Coordinator(coordinator::Args),
     Node(node::Args),
+    Provision(provision::Args),
     Journal(journal::Args),
     Enroll(enroll::Args),
     Vision(vision::Args),
@@ -76,6 +79,7 @@ impl Command {
             Command::Config(args) => config::run(args),
             Command::Coordinator(args) => coordinator::run(args),
             Command::Node(args) => node::run(args),
+            Command::Provision(args) => provision::run(args),
             Command::Journal(args) => journal::run(args),
             Command::Enroll(args) => enroll::run(args),
             Command::Vision(args) => vision::run(args),

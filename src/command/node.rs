@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
+use super::credentials_args::{CredentialsArgs, client_tls};
 use super::pace::{self, Pace};
 use super::serving;
 use super::shelf_camera_args;
+use crate::edge::credentials::Who;
 use crate::edge::definition_file;
 use crate::edge::live::{Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, LinkError, LinkState, NodeLink, NodeOptions};
@@ -45,8 +47,10 @@ pub struct Args {
     #[arg(long, value_name = "NODE")]
     name: String,
     /// The store's MQTT broker
-    #[arg(long, value_name = "mqtt://HOST:PORT")]
+    #[arg(long, value_name = "mqtt[s]://HOST:PORT")]
     broker: BrokerUrl,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
     /// Where what the coordinator has not committed yet is kept, made if there is none
     #[arg(long, value_name = "FILE")]
     outbox: PathBuf,
@@ -98,11 +102,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             args.outbox.display()
         );
     }
+    let who = Who::Node(name.clone());
+    let credentials = args.credentials.load(definition.id.as_str(), &who)?;
+    let tls = client_tls(&args.broker, credentials.as_ref())?;
     let (_switch, stop) = serving::stop_switch()?;
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
     runtime.block_on(async {
-        let options = NodeOptions::new(args.broker.clone(), definition.id.as_str());
+        let mut options = NodeOptions::new(args.broker.clone(), definition.id.as_str());
+        options.tls = tls;
         match part {
             None => deliver(NodeLink::connect(options, outbox).await?).await,
             Some(part) => {

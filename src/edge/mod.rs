@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod camera;
+pub mod credentials;
 pub mod definition_file;
 pub mod gallery;
 pub mod gateway;
@@ -13,6 +14,7 @@ pub mod mqtt;
 pub mod outbox;
 pub mod pictures;
 pub mod playback;
+pub mod provision;
 pub mod recording;
 pub mod shelf_cameras;
 pub mod shell;
