@@ -2,8 +2,10 @@
 
 pub mod broker;
 pub mod camera;
+pub mod converter;
 pub mod definition_file;
 pub mod gallery;
+pub mod gate;
 pub mod gateway;
 pub mod journal;
 pub mod levels;
@@ -13,6 +15,7 @@ pub mod mqtt;
 pub mod outbox;
 pub mod pictures;
 pub mod playback;
+pub mod presence;
 pub mod recording;
 pub mod shelf_cameras;
 pub mod shell;
