@@ -12,12 +12,16 @@ pub mod levels;
 pub mod live;
 pub mod models;
 pub mod mqtt;
+pub mod node;
 pub mod outbox;
 pub mod pictures;
 pub mod playback;
 pub mod presence;
 pub mod recording;
+#[cfg(feature = "rpi")]
+pub mod rpi;
 pub mod shelf_cameras;
 pub mod shell;
+pub mod simulated;
 pub mod sqlite;
 pub mod wire;

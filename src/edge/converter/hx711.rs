@@ -19,6 +19,8 @@ const POWER_DOWN_US: u32 = 80;
 const READ_US_MAX: u64 = 2_000;
 /// A chip that is the only one missing is waited for so many of its periods after the first was ready.
 const PATIENCE_PERIODS: f64 = 1.2;
+/// A chip's oscillator is at most so much too fast.
+const EARLIEST_PERIODS: f64 = 0.85;
 /// With none ready for so many periods all of them are missing. (Settling after a reset takes four.)
 const SILENCE_PERIODS: f64 = 6.0;
 
@@ -153,9 +155,12 @@ impl<C: OutputPin, D: InputPin, T: Time> Hx711<C, D, T> {
         })
     }
 
-    /// Chips on the clock.
-    pub fn chips(&self) -> usize {
-        self.chips.len()
+    /// Before this there can be nothing to read.
+    pub fn due_us(&self) -> u64 {
+        match self.ready_us {
+            Some(_) => 0,
+            None => self.read_us + self.rate.periods_us(EARLIEST_PERIODS),
+        }
     }
 
     /// Reads all chips as soon as all are ready, or those that are when the others are overdue. True: `samples` holds

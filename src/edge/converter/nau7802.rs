@@ -45,6 +45,8 @@ const POWER_TRIES: u32 = 100;
 const POWER_TRY_US: u32 = 50;
 const CALIBRATION_TRIES: u32 = 100;
 const CALIBRATION_TRY_US: u32 = 10_000;
+/// A chip's oscillator is at most so much too fast.
+const EARLIEST_PERIODS: f64 = 0.85;
 /// Without a conversion for so many periods the chip is taken for dead.
 const SILENCE_PERIODS: f64 = 4.0;
 
@@ -173,6 +175,11 @@ impl Nau7802 {
         self.is_settling = true;
         self.heard_us = time.now_us();
         Ok(())
+    }
+
+    /// Before this there can be nothing to read.
+    pub fn due_us(&self) -> u64 {
+        self.heard_us + (EARLIEST_PERIODS * 1e6 / self.rate.hz()) as u64
     }
 
     /// The conversion that is ready, if there is one.
