@@ -11,6 +11,8 @@ use crate::recording::NO_COUNT;
 
 /// Without a count for so long a plate is ill, seconds.
 pub const ILL_AFTER_S: f64 = 0.3;
+/// A converter that is just being set up may take this long, seconds.
+const FIRST_AFTER_S: f64 = 0.9;
 /// So many seconds of identical counts are a converter that is stuck: its last bits always move.
 const STUCK_AFTER_S: f64 = 0.7;
 /// After an illness a plate has to give counts for so long before it is believed, seconds.
@@ -230,7 +232,13 @@ impl PlateFeed {
         {
             self.state = State::Ill(*illness);
         }
-        if self.without < self.slots(ILL_AFTER_S) {
+        let has_begun = self.last != NO_COUNT || self.illness().is_some();
+        let patience_s = if has_begun {
+            ILL_AFTER_S
+        } else {
+            FIRST_AFTER_S
+        };
+        if self.without < self.slots(patience_s) {
             return None;
         }
         let illness = match self.why {

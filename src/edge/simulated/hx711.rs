@@ -98,6 +98,10 @@ impl Chip {
             if self.is_ready && !self.is_down {
                 self.pulses += 1;
                 self.is_ready = self.pulses < 25;
+                // A conversion that ended while the last one was read is lost.
+                while !self.is_ready && self.due_ns <= now_ns {
+                    self.due_ns += self.period_ns;
+                }
             } else if (25..27).contains(&self.pulses) {
                 self.pulses += 1;
             }
