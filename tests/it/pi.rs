@@ -22,7 +22,7 @@ struct Pi(tempfile::TempDir);
 impl Pi {
     fn new(situation: &str) -> Self {
         let pi = Pi(tempfile::tempdir().expect("a folder"));
-        pi.write("store.toml", &corner::gated());
+        pi.write("store.toml", include_str!("../../deploy/corner.toml"));
         pi.write("situation.toml", situation);
         let shipped = include_str!("../../deploy/node.toml");
         pi.write("node.toml", &shipped.replace("corner.toml", "store.toml"));
@@ -296,7 +296,7 @@ fn a_cold_start_is_no_pick() {
     sensor.finish(&mut seen);
     let (low, high) = (counts.iter().min(), counts.iter().max());
     let drift_g = f64::from(high.expect("counts") - low.expect("counts")) / COUNTS_PER_GRAM;
-    assert!(drift_g > 1.0, "it does drift: {drift_g} g");
+    assert!(drift_g > 0.4, "it does drift: {drift_g} g");
     assert_eq!((seen, news), (vec![], vec![]));
 }
 
