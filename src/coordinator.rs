@@ -163,8 +163,8 @@ struct EnrolledDevice {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Visit {
     last_seen: Timestamp,
-    /// The shelves that it came within reach of.
-    near: BTreeSet<ShelfId>,
+    /// The shelves that it came within reach of, with the last time.
+    near: BTreeMap<ShelfId, Timestamp>,
 }
 
 /// The pure core.

@@ -49,7 +49,7 @@
 //! The world:
 //!
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
-//!   (the embedded one), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
+//!   (the embedded one, and the door to it), [`edge::credentials`] and [`edge::provision`] (who is who on the network), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
 //!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
 //!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through

@@ -112,9 +112,7 @@ async fn open(
     // Both sockets first: a taken port is said before anything else happens.
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
-    let broker = EmbeddedBroker::start(BrokerOptions {
-        listen: args.mqtt_listen,
-    })?;
+    let broker = EmbeddedBroker::start(BrokerOptions::at(args.mqtt_listen))?;
     let url = BrokerUrl::local(broker.addr());
 
     let speed = args.speed.unwrap_or(if args.once { 4.0 } else { 1.0 });
@@ -126,6 +124,7 @@ async fn open(
         nodes: &simulation.nodes(),
         journal: &folder.join("journal.sqlite"),
         broker: url.clone(),
+        tls: None,
         clock: Arc::new(move || pace.event_now()),
         payment: &Payment::Sandbox,
     })

@@ -10,6 +10,7 @@ pub mod calibrate;
 pub mod config;
 mod console_feed;
 pub mod coordinator;
+mod credentials_args;
 pub mod demo;
 pub mod enroll;
 pub mod evaluate;
@@ -26,6 +27,7 @@ mod pace;
 mod payment;
 mod plot;
 mod printed;
+pub mod provision;
 pub mod record;
 pub mod replay;
 mod serving;
@@ -62,6 +64,7 @@ pub enum Command {
     Node(node::Args),
     Calibrate(calibrate::Args),
     Record(record::Args),
+    Provision(provision::Args),
     Journal(journal::Args),
     Enroll(enroll::Args),
     Vision(vision::Args),
@@ -84,6 +87,7 @@ impl Command {
             Command::Node(args) => node::run(args),
             Command::Calibrate(args) => calibrate::run(args),
             Command::Record(args) => record::run(args),
+            Command::Provision(args) => provision::run(args),
             Command::Journal(args) => journal::run(args),
             Command::Enroll(args) => enroll::run(args),
             Command::Vision(args) => vision::run(args),

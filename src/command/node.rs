@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
+use super::credentials_args::{CredentialsArgs, client_tls};
 use super::node_service;
 use super::node_setup::Wiring;
 use super::pace::{self, Pace};
 use super::serving;
 use super::shelf_camera_args;
+use crate::edge::credentials::Who;
 use crate::edge::definition_file;
 use crate::edge::live::{Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, LinkError, LinkState, NodeLink, NodeOptions};
@@ -49,6 +51,8 @@ pub struct Args {
     wiring: Wiring,
     #[command(flatten)]
     place: Option<Place>,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
     /// Play this node's part of a recording
     #[arg(long, value_name = "RECORDING", conflicts_with_all = ["config", "simulate"])]
     from: Option<PathBuf>,
@@ -107,7 +111,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         None if is_played => Err(anyhow::anyhow!(
             "a recording is played by a node that --store, --name, --broker and --outbox name"
         )),
-        None => on_runtime(|stop| async move { node_service::run(&args.wiring, stop).await }),
+        None => on_runtime(|stop| async move {
+            node_service::run(&args.wiring, &args.credentials, stop).await
+        }),
         Some(place) if is_played => play_part(&args, &place),
         Some(place) => {
             let definition = Arc::new(definition_file::load(&place.store)?.0);
@@ -123,7 +129,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 &place.outbox,
             );
             let setup = args.wiring.complete(config, definition)?;
-            on_runtime(|stop| node_service::serve(setup, stop))
+            on_runtime(|stop| node_service::serve(setup, &args.credentials, stop))
         }
     }
 }
@@ -152,8 +158,12 @@ fn play_part(args: &Args, place: &Place) -> anyhow::Result<()> {
             place.outbox.display()
         );
     }
+    let who = Who::Node(name.clone());
+    let credentials = args.credentials.load(definition.id.as_str(), &who)?;
+    let tls = client_tls(&place.broker, credentials.as_ref())?;
     on_runtime(|stop| async move {
-        let options = NodeOptions::new(place.broker.clone(), definition.id.as_str());
+        let mut options = NodeOptions::new(place.broker.clone(), definition.id.as_str());
+        options.tls = tls;
         match part {
             None => deliver(NodeLink::connect(options, outbox).await?).await,
             Some(part) => {

@@ -7,7 +7,9 @@ use anyhow::Context;
 use tokio::sync::watch;
 
 use super::Failed;
+use super::credentials_args::{CredentialsArgs, client_tls};
 use super::node_setup::{CONFIG, Setup, Wiring};
+use crate::edge::credentials::Who;
 use crate::edge::definition_file;
 use crate::edge::live::Clock;
 use crate::edge::mqtt::{Health, LinkError, NodeLink, NodeOptions};
@@ -26,19 +28,24 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAFE_DISK_MB: u64 = 500;
 
 /// Runs a node from its configuration until it is told to stop. A configuration that is broken puts it into safe mode.
-pub async fn run(wiring: &Wiring, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn run(
+    wiring: &Wiring,
+    credentials: &CredentialsArgs,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let path = wiring.config.clone().unwrap_or_else(|| CONFIG.into());
     let kept = LastGood::beside(&path);
     loop {
         match wiring.set_up() {
             Ok(setup) => {
                 kept.keep(&setup);
-                return serve(setup, stop).await;
+                return serve(setup, credentials, stop).await;
             }
             Err(error) => {
                 let why = format!("{error:#}");
                 eprintln!("{why}\n\nstroll: node in safe mode until that is mended");
-                let is_mended = safe_mode(wiring, &path, &kept, &why, stop.clone()).await?;
+                let is_mended =
+                    safe_mode(wiring, credentials, (&path, &kept), &why, stop.clone()).await?;
                 if !is_mended {
                     return Ok(());
                 }
@@ -49,10 +56,14 @@ pub async fn run(wiring: &Wiring, stop: watch::Receiver<bool>) -> anyhow::Result
 }
 
 /// Runs a node whose files are all right.
-pub async fn serve(setup: Setup, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn serve(
+    setup: Setup,
+    credentials: &CredentialsArgs,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let options = options(&setup.config, &setup.definition.id, credentials)?;
     let (thread, batches, anchor) = setup.start()?;
     let outbox = Outbox::open(&setup.config.outbox, &setup.config.name)?;
-    let options = NodeOptions::new(setup.config.broker.clone(), setup.definition.id.as_str());
     let link = NodeLink::connect(options, outbox).await?;
     println!(
         "Node {} reads {} plates and is on the line at {} (Ctrl-C ends it)",
@@ -82,6 +93,18 @@ pub async fn serve(setup: Setup, stop: watch::Receiver<bool>) -> anyhow::Result<
         }
         closed => Ok(closed?),
     }
+}
+
+/// How a node connects: by certificate, where it has one.
+fn options(
+    config: &NodeConfig,
+    store: &str,
+    args: &CredentialsArgs,
+) -> anyhow::Result<NodeOptions> {
+    let credentials = args.load(store, &Who::Node(config.name.clone()))?;
+    let mut options = NodeOptions::new(config.broker.clone(), store);
+    options.tls = client_tls(&config.broker, credentials.as_ref())?;
+    Ok(options)
 }
 
 /// The configuration and the definition with which the node last came up.
@@ -141,8 +164,8 @@ impl LastGood {
 /// stop (false).
 async fn safe_mode(
     wiring: &Wiring,
-    path: &Path,
-    kept: &LastGood,
+    credentials: &CredentialsArgs,
+    (path, kept): (&Path, &LastGood),
     why: &str,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<bool> {
@@ -161,7 +184,7 @@ async fn safe_mode(
         .as_ref()
         .map(|setup| tokio::spawn(record(safe_tape(setup), setup.start(), stop.clone())));
     let link = match &good {
-        Some(setup) => show(&setup.config, &setup.definition.id, why).await,
+        Some(setup) => show(setup, credentials, why).await,
         None => None,
     };
     let is_mended = loop {
@@ -190,11 +213,14 @@ async fn safe_mode(
 }
 
 /// Says on the line what is wrong, if the broker can be had.
-async fn show(config: &NodeConfig, store: &str, why: &str) -> Option<NodeLink> {
+async fn show(setup: &Setup, credentials: &CredentialsArgs, why: &str) -> Option<NodeLink> {
+    let config = &setup.config;
+    let options = options(config, &setup.definition.id, credentials)
+        .map_err(|error| eprintln!("stroll: {error:#}"))
+        .ok()?;
     let outbox = Outbox::open(&config.outbox, &config.name)
         .map_err(|error| eprintln!("stroll: {error}"))
         .ok()?;
-    let options = NodeOptions::new(config.broker.clone(), store);
     let link = NodeLink::connect(options, outbox)
         .await
         .map_err(|error| eprintln!("stroll: {error}"))

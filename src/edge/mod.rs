@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod camera;
 pub mod converter;
+pub mod credentials;
 pub mod definition_file;
 pub mod gallery;
 pub mod gate;
@@ -17,6 +18,7 @@ pub mod outbox;
 pub mod pictures;
 pub mod playback;
 pub mod presence;
+pub mod provision;
 pub mod recording;
 #[cfg(feature = "rpi")]
 pub mod rpi;

@@ -41,6 +41,7 @@ mod simulate;
 mod simulation;
 mod situations;
 mod stripe;
+mod tls;
 mod torn;
 mod vision;
 mod wire;

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::line::{Line, first_connection};
 use super::sender::Sender;
 use super::{BrokerUrl, LinkError, LinkState};
+use crate::edge::credentials::ClientTls;
 use crate::edge::levels::Levels;
 use crate::edge::outbox::{Outbox, OutboxError};
 use crate::edge::wire::{self, Message};
@@ -32,6 +33,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     pub broker: BrokerUrl,
+    /// How to connect with TLS, where the broker wants it.
+    pub tls: Option<ClientTls>,
     /// The store's id.
     pub store: String,
     /// The node's program version, for its status.
@@ -47,6 +50,7 @@ impl NodeOptions {
     pub fn new(broker: BrokerUrl, store: impl Into<String>) -> Self {
         NodeOptions {
             broker,
+            tls: None,
             store: store.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             patience: Duration::from_secs(10),
@@ -202,8 +206,7 @@ impl NodeLink {
                 return Err(LinkError::Name { name });
             }
         }
-        // One id for each node of each store: the broker ends an older connection of the same node.
-        let client_id = format!("stroll:{}:node:{node}", options.store);
+        let client_id = wire::node_client_id(&options.store, &node);
         let encode = |message: Message| {
             wire::encode(&options.store, &message).map_err(|error| LinkError::Refused {
                 broker: options.broker.to_string(),
@@ -229,7 +232,13 @@ impl NodeLink {
         farewell.outbox = None;
         farewell.sampling = None;
         let farewell = encode(Message::Status(farewell))?;
-        let line = Line::new(&options.broker, client_id.clone(), Some(farewell.clone()));
+        let tls = options.tls.as_ref();
+        let line = Line::new(
+            &options.broker,
+            tls,
+            client_id.clone(),
+            Some(farewell.clone()),
+        );
         let mut state = line.state();
         let side = Sender::new(&shared, &options, farewell, committed);
         let link = NodeLink {
