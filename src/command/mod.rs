@@ -6,6 +6,7 @@
 )]
 
 pub mod bench;
+pub mod calibrate;
 pub mod config;
 mod console_feed;
 pub mod coordinator;
@@ -18,6 +19,8 @@ pub mod import;
 pub mod journal;
 mod live_store;
 pub mod node;
+mod node_service;
+mod node_setup;
 mod operating;
 mod output_file;
 mod pace;
@@ -25,6 +28,7 @@ mod payment;
 mod plot;
 mod printed;
 pub mod provision;
+pub mod record;
 pub mod replay;
 mod serving;
 mod shelf_camera_args;
@@ -58,6 +62,8 @@ pub enum Command {
     Config(config::Args),
     Coordinator(coordinator::Args),
     Node(node::Args),
+    Calibrate(calibrate::Args),
+    Record(record::Args),
     Provision(provision::Args),
     Journal(journal::Args),
     Enroll(enroll::Args),
@@ -79,6 +85,8 @@ impl Command {
             Command::Config(args) => config::run(args),
             Command::Coordinator(args) => coordinator::run(args),
             Command::Node(args) => node::run(args),
+            Command::Calibrate(args) => calibrate::run(args),
+            Command::Record(args) => record::run(args),
             Command::Provision(args) => provision::run(args),
             Command::Journal(args) => journal::run(args),
             Command::Enroll(args) => enroll::run(args),

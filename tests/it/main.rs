@@ -32,6 +32,7 @@ mod messages;
 mod mosquitto;
 mod network;
 mod node;
+mod pi;
 mod program;
 mod proxy;
 mod recording;

@@ -16,7 +16,8 @@ use crate::edge::levels::Levels;
 use crate::edge::outbox::{Outbox, OutboxError};
 use crate::edge::wire::{self, Message};
 use crate::observation::{
-    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, OutboxId, Stamped, Watermark,
+    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, OutboxId, PlateFault,
+    SamplingReport, Stamped, Watermark,
 };
 use crate::store::NodeName;
 use crate::units::Timestamp;
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     pub(super) node: NodeName,
     outbox: Mutex<Outbox>,
     place: Mutex<Place>,
+    health: Mutex<Health>,
     /// The outbox may be published: the coordinator has said what it has of it.
     pub(super) may_send: AtomicBool,
     /// The state is to be told again.
@@ -84,6 +86,16 @@ pub(super) struct Shared {
     pub(super) watermarks: Mutex<VecDeque<Watermark>>,
     pub(super) wake: Notify,
     pub(super) closing: AtomicBool,
+}
+
+/// What a node tells of itself with its state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Why nobody may be let in, in a sentence; empty if nothing is wrong.
+    pub trouble: String,
+    /// Plates that can't be relied on.
+    pub faults: Vec<PlateFault>,
+    pub sampling: Option<SamplingReport>,
 }
 
 /// How the outbox stands, for those who can't wait for its disk.
@@ -127,13 +139,24 @@ impl Shared {
     pub(super) fn status(&self, state: NodeState, version: &str) -> NodeStatus {
         let place = self.place();
         let full = place.lost_since.is_some();
+        let health = self.health().clone();
         NodeStatus {
             node: self.node.clone(),
             state,
             version: version.to_owned(),
-            trouble: if full { FULL.to_owned() } else { String::new() },
+            trouble: if full {
+                FULL.to_owned()
+            } else {
+                health.trouble
+            },
             outbox: Some(place.id),
+            faults: health.faults,
+            sampling: health.sampling,
         }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -195,6 +218,7 @@ impl NodeLink {
         let shared = Arc::new(Shared {
             node: node.clone(),
             place: Mutex::new(Place::of(&outbox)),
+            health: Mutex::default(),
             may_send: AtomicBool::new(outbox.is_fresh()),
             announce: AtomicBool::new(true),
             committed: watch::Sender::new(committed),
@@ -206,6 +230,7 @@ impl NodeLink {
         // What the broker says when the connection breaks off must not be wrong by then: it names no outbox.
         let mut farewell = shared.status(NodeState::Offline, &options.version);
         farewell.outbox = None;
+        farewell.sampling = None;
         let farewell = encode(Message::Status(farewell))?;
         let tls = options.tls.as_ref();
         let line = Line::new(
@@ -268,6 +293,16 @@ impl NodeLink {
         waiting.push_back(promise);
         drop(waiting);
         self.shared.wake.notify_one();
+    }
+
+    /// Tells how the node is, if that is news.
+    pub fn tell_health(&self, health: Health) {
+        let mut told = self.shared.health();
+        if *told != health {
+            *told = health;
+            self.shared.announce.store(true, Ordering::Release);
+            self.shared.wake.notify_one();
+        }
     }
 
     /// See [`Outbox::keep_levels`].
