@@ -28,5 +28,5 @@ pub mod reliability;
 pub mod shelf_eyes;
 pub mod shelf_view;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tracking;
