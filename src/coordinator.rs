@@ -310,6 +310,11 @@ impl Coordinator {
         self.intake.nodes()
     }
 
+    /// What works less well at nodes that can be relied on, in their own words.
+    pub fn notices(&self) -> impl Iterator<Item = (&NodeName, &str)> {
+        self.intake.notices()
+    }
+
     /// Applies a decision and hands it to the journal.
     fn decide(&mut self, decision: Decision, out: &mut Vec<Output>) {
         let reviewed = self.state.change_of_review(&decision);
@@ -332,6 +337,7 @@ impl Coordinator {
                 self.intake.heard(&status.node, now);
                 self.welcome(&status.node, now, out);
                 self.heed_trouble(status, now, out);
+                self.intake.noticed(&status.node, &status.notice);
                 if let Some(outbox) = &status.outbox {
                     let has = self.intake.contiguous(&status.node, outbox);
                     out.push(commit(&status.node, outbox, has));

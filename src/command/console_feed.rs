@@ -204,7 +204,12 @@ fn snapshot(
         .nodes()
         .map(|(name, at, to)| (name, (at, to)))
         .collect();
+    let notices: BTreeMap<&NodeName, &str> = core.notices().collect();
     for node in &mut view.nodes {
+        let trouble = core
+            .trouble(&node.name)
+            .or(notices.get(&node.name).copied());
+        node.trouble = trouble.unwrap_or_default().to_owned();
         let Some((heard_at, promised)) = heard.get(&node.name) else {
             continue;
         };

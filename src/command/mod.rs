@@ -6,6 +6,7 @@
 )]
 
 pub mod bench;
+mod ceiling_camera_args;
 pub mod config;
 mod console_feed;
 pub mod coordinator;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
+use super::ceiling_camera_args::{self, Times};
 use super::pace::{self, Pace};
 use super::serving;
 use super::shelf_camera_args;
@@ -54,7 +55,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "RECORDING",
-        required_unless_present = "deliver_only"
+        required_unless_present_any = ["deliver_only", "ceiling_camera"]
     )]
     from: Option<PathBuf>,
     /// How many times faster than life the recording is played
@@ -75,7 +76,11 @@ pub struct Args {
     deliver_only: bool,
     #[command(flatten)]
     eyes: shelf_camera_args::Args,
+    #[command(flatten)]
+    ceiling: ceiling_camera_args::Args,
 }
+
+mod watching;
 
 fn missed(text: &str) -> Result<f64, String> {
     (text.parse().ok())
@@ -91,10 +96,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Some(path) => Some(Part::open(path, &definition, &name)?),
         None => None,
     };
-    let outbox = open_outbox(&args.outbox, &name, part.as_ref())?;
-    if !args.eyes.is_empty() && outbox.last_sequence() > 0 {
+    let outbox = open_outbox(&args, &name, part.as_ref())?;
+    let has_cameras = !args.eyes.is_empty() || !args.ceiling.is_empty();
+    if part.is_some() && has_cameras && outbox.last_sequence() > 0 {
         bail!(
-            "{}: what cameras saw can't be seen again, so with --shelf-camera a recording is played into a new outbox",
+            "{}: what cameras saw can't be seen again, so with cameras a recording is played into a new outbox",
             args.outbox.display()
         );
     }
@@ -104,6 +110,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     runtime.block_on(async {
         let options = NodeOptions::new(args.broker.clone(), definition.id.as_str());
         match part {
+            None if !args.deliver_only => {
+                let link = NodeLink::connect(options, outbox).await?;
+                watching::watch(&args, &name, &definition, link, stop).await
+            }
             None => deliver(NodeLink::connect(options, outbox).await?).await,
             Some(part) => {
                 let mut start = part.taken_up(&outbox)?;
@@ -137,9 +147,10 @@ fn node_name(args: &Args, definition: &Definition) -> anyhow::Result<NodeName> {
 }
 
 /// Opens the outbox of a part of a recording, or whatever outbox is there to be delivered.
-fn open_outbox(path: &Path, name: &NodeName, part: Option<&Part>) -> anyhow::Result<Outbox> {
+fn open_outbox(args: &Args, name: &NodeName, part: Option<&Part>) -> anyhow::Result<Outbox> {
+    let path = &args.outbox;
     let Some(part) = part else {
-        if !path.exists() {
+        if args.deliver_only && !path.exists() {
             bail!(
                 "{}: there is no such outbox to deliver from",
                 path.display()
@@ -312,6 +323,15 @@ async fn play(
     };
     let pace = Pace::starting(now, args.speed);
     let eyes = args.eyes.open(pace)?;
+    let times = Times {
+        from: now,
+        as_stamped: true,
+        clock: move || pace.event_now(),
+        run: String::new(),
+    };
+    let models = args.eyes.models();
+    let definition = &part.recording.definition;
+    let ceiling = args.ceiling.open(models, definition, &part.name, times)?;
     let mut course = Course {
         pace: (!args.as_fast_as_possible).then_some(pace),
         stop,
@@ -322,7 +342,8 @@ async fn play(
         None => LiveNode::new(sensor, link, clock),
         Some(_) => LiveNode::after_power_off(sensor, link, clock).await?,
     }
-    .with_eyes(eyes);
+    .with_eyes(eyes)
+    .with_ceiling(ceiling);
     let mut records = part.records().skip(next);
     let mut playing = !over;
     while playing {

@@ -39,6 +39,11 @@ impl Args {
         self.shelf_camera.is_empty()
     }
 
+    /// The models of all of a node's cameras.
+    pub fn models(&self) -> &models::Args {
+        &self.models
+    }
+
     /// Opens the cameras; `None` if there are none. Live frames are stamped by `pace`, those of a recording by themselves.
     pub fn open(&self, pace: Pace) -> anyhow::Result<Option<Box<dyn ShelfEyes>>> {
         if self.is_empty() {

@@ -83,6 +83,8 @@ struct Heard {
     waiting: VecDeque<Watermark>,
     /// Outboxes that have spoken since the start.
     outboxes: BTreeSet<OutboxId>,
+    /// What works less well there, in its own words; said again at each connection.
+    notice: String,
 }
 
 impl Heard {
@@ -207,6 +209,20 @@ impl Intake {
         self.outboxes
             .get(&(node.clone(), outbox.clone()))
             .map_or(0, |r| r.contiguous)
+    }
+
+    /// Notes what works less well at a node.
+    pub fn noticed(&mut self, node: &NodeName, notice: &str) {
+        if let Some(heard) = self.nodes.get_mut(node) {
+            notice.clone_into(&mut heard.notice);
+        }
+    }
+
+    /// What works less well, at each node that says so.
+    pub fn notices(&self) -> impl Iterator<Item = (&NodeName, &str)> {
+        let said = self.nodes.iter();
+        said.filter(|(_, heard)| !heard.notice.is_empty())
+            .map(|(node, heard)| (node, heard.notice.as_str()))
     }
 
     /// Every outbox that was ever heard of, with the sequence up to which nothing is missing.

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod camera;
+pub mod ceiling_cameras;
 pub mod definition_file;
 pub mod gallery;
 pub mod gateway;

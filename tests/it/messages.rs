@@ -88,6 +88,7 @@ fn sample(full: bool) -> Vec<Message> {
             },
             version: text("0.1.0"),
             trouble: text("plate 1.5.3 gives no counts"),
+            notice: String::new(),
             outbox: full.then(|| "b0".into()),
         }),
         Message::Committed {
@@ -389,6 +390,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             state,
             version: version.unwrap_or_default(),
             trouble: trouble.unwrap_or_default(),
+            notice: String::new(),
             outbox: outbox.map(Into::into),
         })
     });

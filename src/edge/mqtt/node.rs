@@ -73,6 +73,8 @@ pub(super) struct Shared {
     place: Mutex<Place>,
     /// The outbox may be published: the coordinator has said what it has of it.
     pub(super) may_send: AtomicBool,
+    /// What is wrong beside the outbox, and what works less well.
+    words: Mutex<(String, String)>,
     /// The state is to be told again.
     pub(super) announce: AtomicBool,
     /// The last sequence that is committed.
@@ -122,12 +124,21 @@ impl Shared {
     /// The node's state as it is told.
     pub(super) fn status(&self, state: NodeState, version: &str) -> NodeStatus {
         let place = self.place();
-        let full = place.lost_since.is_some();
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut trouble, notice) = words.clone();
+        drop(words);
+        if place.lost_since.is_some() {
+            trouble = match trouble.as_str() {
+                "" => FULL.to_owned(),
+                also => clipped(&format!("{FULL}; {also}")),
+            };
+        }
         NodeStatus {
             node: self.node.clone(),
             state,
             version: version.to_owned(),
-            trouble: if full { FULL.to_owned() } else { String::new() },
+            trouble,
+            notice,
             outbox: Some(place.id),
         }
     }
@@ -193,6 +204,7 @@ impl NodeLink {
             node: node.clone(),
             place: Mutex::new(Place::of(&outbox)),
             may_send: AtomicBool::new(outbox.is_fresh()),
+            words: Mutex::default(),
             announce: AtomicBool::new(true),
             committed: watch::Sender::new(committed),
             outbox: Mutex::new(outbox),
@@ -277,6 +289,23 @@ impl NodeLink {
         self.shared.place().lost_since.is_some()
     }
 
+    /// Says what is wrong with the node (nobody is let into the store meanwhile) and what works less well; empty if nothing.
+    pub fn tell(&self, trouble: &str, notice: &str) {
+        let now = (clipped(trouble), clipped(notice));
+        let words = &self.shared.words;
+        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        if *words == now {
+            return;
+        }
+        for word in [&now.0, &now.1].into_iter().filter(|w| !w.is_empty()) {
+            tracing::warn!("node `{}`: {word}", self.shared.node);
+        }
+        *words = now;
+        drop(words);
+        self.shared.announce.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+    }
+
     /// Follows the state of the connection.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
@@ -333,6 +362,13 @@ impl NodeLink {
         }
         drained
     }
+}
+
+/// As much of a sentence as may be told.
+fn clipped(text: &str) -> String {
+    let end = (0..=text.len().min(wire::TROUBLE_BYTES_MAX)).rev();
+    let end = end.into_iter().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].to_owned()
 }
 
 impl Drop for NodeLink {

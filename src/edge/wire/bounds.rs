@@ -277,6 +277,7 @@ pub fn status(status: &NodeStatus) -> Checked {
     id("node", status.node.as_str())?;
     short("version", &status.version, TEXT_BYTES_MAX)?;
     short("trouble", &status.trouble, TROUBLE_BYTES_MAX)?;
+    short("notice", &status.notice, TROUBLE_BYTES_MAX)?;
     (status.outbox.as_ref()).map_or(Ok(()), |outbox| id("outbox", outbox.as_str()))
 }
 

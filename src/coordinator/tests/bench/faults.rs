@@ -36,6 +36,7 @@ impl Bench {
             state: NodeState::Online,
             version: String::new(),
             trouble: trouble.to_owned(),
+            notice: String::new(),
         };
         self.tell(Input::Status(status), t);
     }
