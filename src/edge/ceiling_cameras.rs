@@ -33,6 +33,8 @@ struct Look {
     people: Vec<FloorPerson>,
     /// Why they can't be relied on now; empty if they can.
     trouble: String,
+    /// What works less well; empty if nothing does.
+    notice: String,
 }
 
 /// Frames with times, read as far as they are wanted.
@@ -79,6 +81,7 @@ pub struct CeilingCameras {
     /// Since then a camera is blind, and that is not told yet.
     blind_since: Option<Timestamp>,
     trouble: String,
+    notice: String,
 }
 
 /// Whether a source is a recording, not a device or stream.
@@ -166,6 +169,7 @@ impl CeilingCameras {
             seen_to: Timestamp(from.0 - 1),
             blind_since: None,
             trouble: String::new(),
+            notice: String::new(),
         }
     }
 
@@ -184,6 +188,7 @@ impl CeilingCameras {
                 bodies: bodies.map(|p| self.body(p, look.at)).collect(),
             };
             sensor.push(&Record::Body(frame), seen);
+            self.notice = look.notice;
             seen.extend(self.heed(look.at, look.trouble));
         }
     }
@@ -245,6 +250,11 @@ impl CeilingCameras {
     /// What is wrong with the cameras, in a sentence; empty if nothing is.
     pub fn trouble(&self) -> &str {
         &self.trouble
+    }
+
+    /// What works less well, though the node can be relied on; empty if nothing does.
+    pub fn notice(&self) -> &str {
+        &self.notice
     }
 }
 
@@ -344,10 +354,15 @@ fn look(ceiling: &mut Ceiling, at: Timestamp, frames: Vec<(usize, Picture)>) -> 
     };
     let sentences = ceiling.troubles(at).map(|(name, t)| t.sentence(name));
     let troubles: Vec<String> = sentences.chain(failed).collect();
+    // Without the distance, which changes all the time: it would be told again each time.
+    let far = ceiling.disagreements().map(|(a, b, _)| {
+        format!("cameras {a} and {b} do not hang where their calibration says: they place the same person apart")
+    });
     Look {
         at,
         people,
         trouble: troubles.join("; "),
+        notice: far.collect::<Vec<_>>().join("; "),
     }
 }
 

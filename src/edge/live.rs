@@ -348,18 +348,19 @@ impl LiveNode {
 
     /// Takes what the cameras at the ceiling saw, and says how well cameras see.
     fn look_down(&mut self, at: Timestamp, seen: &mut Vec<Observation>) {
-        let trouble = match &mut self.ceiling {
-            Some(ceiling) => {
-                let sensor = &mut self.sensor;
-                tokio::task::block_in_place(|| ceiling.look(at, sensor, seen));
-                ceiling.trouble()
-            }
-            None if self.eyes.is_none() => return,
-            None => "",
-        };
-        let shelves = self.eyes.as_ref().map(|eyes| eyes.trouble(at));
-        self.link
-            .tell(trouble, &shelves.unwrap_or_default().join("; "));
+        let (mut trouble, mut notices) = (String::new(), Vec::new());
+        if let Some(ceiling) = &mut self.ceiling {
+            let sensor = &mut self.sensor;
+            tokio::task::block_in_place(|| ceiling.look(at, sensor, seen));
+            trouble = ceiling.trouble().to_owned();
+            notices.extend(Some(ceiling.notice().to_owned()).filter(|n| !n.is_empty()));
+        }
+        if let Some(eyes) = &mut self.eyes {
+            notices.extend(eyes.tend(at));
+        }
+        if self.ceiling.is_some() || self.eyes.is_some() {
+            self.link.tell(&trouble, &notices.join("; "));
+        }
     }
 
     /// Has the cameras look at each change: some tens of milliseconds of a network's work.

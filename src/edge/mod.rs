@@ -4,6 +4,7 @@ pub mod broker;
 pub mod camera;
 pub mod ceiling_cameras;
 pub mod definition_file;
+pub mod evidence;
 pub mod gallery;
 pub mod gateway;
 pub mod journal;

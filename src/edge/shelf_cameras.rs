@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::edge::camera::{CameraError, Frame, FrameSource, LiveReader};
+use crate::edge::evidence::Evidence;
 use crate::edge::pictures;
 use crate::observation::{ChangeKind, ProductLikelihood, ShelfObservation, VisionObservation};
 use crate::store::{ProductId, ShelfId};
@@ -48,6 +49,7 @@ pub struct ShelfCameras {
     recogniser: Recogniser,
     products: Prototypes<ProductId>,
     model: String,
+    evidence: Option<Evidence>,
 }
 
 impl ShelfCameras {
@@ -58,7 +60,13 @@ impl ShelfCameras {
             recogniser,
             products,
             model: model.to_owned(),
+            evidence: None,
         }
+    }
+
+    /// Keeps the frames before and after each change that is looked at.
+    pub fn keep(&mut self, evidence: Evidence) {
+        self.evidence = Some(evidence);
     }
 
     /// Adds a camera whose frames carry the times of the node's events: a recording.
@@ -97,23 +105,46 @@ impl ShelfCameras {
         Ok(())
     }
 
-    /// The picture of what moved: of a take what stood there before, of a put what stands there now.
-    fn moved(&mut self, change: &ShelfObservation) -> Option<Picture> {
+    /// The picture of what moved: of a take what stood there before, of a put what stands there now. With it the ids of the
+    /// frames that are kept as evidence.
+    fn moved(&mut self, change: &ShelfObservation) -> Option<(Picture, Vec<String>)> {
         let camera = self.cameras.get_mut(&change.shelf)?;
         let after_at = change.end.plus_seconds(BESIDE_S);
         camera.read_to(after_at);
         let ring = camera.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let decoded = |at| pictures::decode(&ring.nearest(at, OFF_S)?.encoded).ok();
-        let before = decoded(change.start.plus_seconds(-BESIDE_S))?;
-        let after = decoded(after_at)?;
+        let nearest = |at| ring.nearest(at, OFF_S).cloned();
+        let frames = [
+            nearest(change.start.plus_seconds(-BESIDE_S))?,
+            nearest(after_at)?,
+        ];
         drop(ring);
+        let before = pictures::decode(&frames[0].encoded).ok()?;
+        let after = pictures::decode(&frames[1].encoded).ok()?;
         let bounds = shelf_view::changed(&before, &after)?;
-        if change.is_take() { &before } else { &after }.crop(&bounds)
+        let moved = if change.is_take() { &before } else { &after }.crop(&bounds)?;
+        Some((moved, self.kept(change.shelf, &frames)))
+    }
+
+    fn kept(&mut self, shelf: ShelfId, [before, after]: &[RingFrame; 2]) -> Vec<String> {
+        let Some(evidence) = &mut self.evidence else {
+            return Vec::new();
+        };
+        let mut ids = Vec::new();
+        for (frame, when) in [(before, "before"), (after, "after")] {
+            match evidence.keep(frame.at, &format!("{shelf}-{when}"), &frame.encoded) {
+                Ok(id) => ids.push(id),
+                Err(error) => tracing::warn!("shelf {shelf}: a frame could not be kept: {error}"),
+            }
+        }
+        ids
     }
 }
 
 impl ShelfEyes for ShelfCameras {
-    fn trouble(&self, now: Timestamp) -> Vec<String> {
+    fn tend(&mut self, now: Timestamp) -> Vec<String> {
+        if let Some(evidence) = &mut self.evidence {
+            evidence.forget(now);
+        }
         let live = (self.cameras.iter()).filter_map(|(shelf, c)| Some((shelf, c.live.as_ref()?)));
         let told = live.filter_map(|(shelf, (_, health))| {
             let health = health.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +159,7 @@ impl ShelfEyes for ShelfCameras {
             // Nothing moved that could be named.
             ChangeKind::Touch | ChangeKind::Foreign => return None,
         }
-        let picture = self.moved(change)?;
+        let (picture, evidence) = self.moved(change)?;
         let look = match self.recogniser.look(&picture) {
             Ok(look) => look,
             Err(error) => {
@@ -159,7 +190,7 @@ impl ShelfEyes for ShelfCameras {
                 .collect(),
             others_milli: milli(others),
             model: self.model.clone(),
-            evidence: Vec::new(),
+            evidence,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What is made of the frames of all ceiling cameras: who is where on the floor, and which camera can't be relied on.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use super::bounding_box::Detection;
 use super::camera_geometry::CameraGeometry;
 use super::camera_health::{CameraHealth, CameraTrouble};
@@ -30,6 +32,7 @@ pub struct Ceiling {
     cameras: Vec<Overhead>,
     floor: FloorTracker,
     last_at: Option<Timestamp>,
+    agreement: Agreement,
 }
 
 impl Ceiling {
@@ -52,6 +55,7 @@ impl Ceiling {
             cameras: cameras.into_iter().map(camera).collect(),
             floor: FloorTracker::default(),
             last_at: None,
+            agreement: Agreement::default(),
         }
     }
 
@@ -78,6 +82,7 @@ impl Ceiling {
         }
         let dt = self.last_at.map_or(STEP_S.0, |last| at.seconds_since(last));
         self.last_at = Some(at);
+        self.agreement.note(&seen);
         let people = self.floor.step(dt.clamp(STEP_S.0, STEP_S.1), &seen);
         Ok(people)
     }
@@ -87,9 +92,57 @@ impl Ceiling {
         (self.cameras.iter()).filter_map(move |c| Some((c.name.as_str(), c.health.trouble(now)?)))
     }
 
+    /// The pairs of cameras that do not place people alike, and by how many metres in the median: of whom each of them sees
+    /// alone, over at least 50 moments. They do not hang where the calibration says.
+    pub fn disagreements(&self) -> impl Iterator<Item = (&str, &str, f64)> {
+        let name = |index: usize| Some(self.cameras.get(index)?.name.as_str());
+        let far = (self.agreement.medians()).filter(|(_, apart_m)| *apart_m > APART_M_MAX);
+        far.filter_map(move |((a, b), apart_m)| Some((name(a)?, name(b)?, apart_m)))
+    }
+
     /// The names of the cameras, by index.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.cameras.iter().map(|c| c.name.as_str())
+    }
+}
+
+/// Cameras that hang where they should agree to some decimetres; the median of what they differ by, metres.
+const APART_M_MAX: f64 = 0.75;
+/// Moments of two cameras that are remembered, the latest: at 10 frames/s half a minute.
+const MOMENTS_MAX: usize = 300;
+/// So many say something.
+const MOMENTS_MIN: usize = 50;
+
+/// Where pairs of cameras place the only person that each of them sees.
+#[derive(Default)]
+struct Agreement {
+    /// Metres between the two places.
+    apart: BTreeMap<(usize, usize), VecDeque<f64>>,
+}
+
+impl Agreement {
+    fn note(&mut self, seen: &[FloorSighting]) {
+        let alone = |s: &&FloorSighting| seen.iter().filter(|o| o.camera == s.camera).count() == 1;
+        let alone: Vec<&FloorSighting> = seen.iter().filter(alone).collect();
+        for (n, a) in alone.iter().enumerate() {
+            for b in &alone[n + 1..] {
+                let apart = self.apart.entry((a.camera, b.camera)).or_default();
+                if apart.len() == MOMENTS_MAX {
+                    apart.pop_front();
+                }
+                let (dx, dy) = (a.standing.x - b.standing.x, a.standing.y - b.standing.y);
+                apart.push_back(dx.hypot(dy));
+            }
+        }
+    }
+
+    fn medians(&self) -> impl Iterator<Item = ((usize, usize), f64)> {
+        let known = (self.apart.iter()).filter(|(_, apart)| apart.len() >= MOMENTS_MIN);
+        known.map(|(pair, apart)| {
+            let mut apart: Vec<f64> = apart.iter().copied().collect();
+            apart.sort_by(f64::total_cmp);
+            (*pair, apart[apart.len() / 2])
+        })
     }
 }
 
@@ -119,5 +172,42 @@ impl Overhead {
             })
         };
         tracked.filter_map(sighting).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::camera_geometry::Standing;
+    use super::*;
+
+    #[test]
+    fn cameras_that_disagree_are_told() {
+        let sees = |camera: usize, x: f64| FloorSighting {
+            camera,
+            track: 1,
+            standing: Standing {
+                x,
+                y: 0.0,
+                sigma_m: 0.25,
+            },
+            score: 0.9,
+        };
+        let mut agreement = Agreement::default();
+        for step in 0..1_000 {
+            let x = 0.01 * f64::from(step);
+            // The third camera is 2 m off, and in each fifth moment sees two.
+            let mut seen = vec![sees(0, x), sees(1, x + 0.1), sees(2, x + 2.0)];
+            if step % 5 == 0 {
+                seen.push(sees(2, x - 4.0));
+            }
+            agreement.note(&seen);
+        }
+        let told: Vec<_> = agreement.medians().collect();
+        let wanted = [((0, 1), 0.1), ((0, 2), 2.0), ((1, 2), 1.9)];
+        assert_eq!(told.len(), wanted.len());
+        for ((pair, apart), (wanted, m)) in told.into_iter().zip(wanted) {
+            assert!(pair == wanted && (apart - m).abs() < 1e-9, "{pair:?}");
+        }
+        assert!(agreement.apart.values().all(|a| a.len() == MOMENTS_MAX));
     }
 }

@@ -8,8 +8,8 @@ pub trait ShelfEyes: Send {
     /// What they make of a change that has just been noticed; `None` if no camera sees that shelf, or nothing is to be seen.
     fn look(&mut self, change: &ShelfObservation) -> Option<VisionObservation>;
 
-    /// What is wrong with cameras now, a sentence each.
-    fn trouble(&self, _now: Timestamp) -> Vec<String> {
+    /// Is called now and then: forgets what its time is over of, and says what is wrong with cameras, a sentence each.
+    fn tend(&mut self, _now: Timestamp) -> Vec<String> {
         Vec::new()
     }
 }

@@ -13,6 +13,7 @@ use crate::vision::model_card::ModelKind;
 /// Follow people over the floor, through one camera or several
 ///
 /// The frames of all cameras are taken to be of the same moments. Each line is one moment; places are metres in the store's coordinates.
+/// At the end it warns of cameras that place the same person metres apart: they do not hang where the calibration says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A camera's name in the calibration and its frames, such as 1=cam1.mp4; once for each
@@ -86,6 +87,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             people: people.collect(),
         };
         tell(&line, args.json).context("the line cannot be written")?;
+    }
+    for (a, b, apart_m) in ceiling.disagreements() {
+        eprintln!(
+            "stroll: cameras {a} and {b} place the same person {apart_m:.1} m apart (median): they do not hang where {} says",
+            args.calibration.display()
+        );
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::edge::evidence::EvidenceLimits;
 use crate::vision::embedding::Embedding;
 use crate::vision::engine::{Engine, EngineError, Output};
 use crate::vision::model_card::{ModelCard, ModelKind};
@@ -96,6 +97,12 @@ fn a_take_is_seen_before_it_and_a_put_after_it() {
     products.enrol("red".into(), colour([180.0, 40.0, 40.0]));
     products.enrol("blue".into(), colour([40.0, 40.0, 180.0]));
     let mut eyes = ShelfCameras::new(recogniser(), products, "mean-colour");
+    let folder = tempfile::tempdir().unwrap();
+    let limits = EvidenceLimits {
+        kept_s: 60.0,
+        bytes_max: 1 << 20,
+    };
+    eyes.keep(Evidence::open(folder.path(), limits).unwrap());
     eyes.add_recorded(
         ShelfId {
             gondola: 1,
@@ -113,6 +120,14 @@ fn a_take_is_seen_before_it_and_a_put_after_it() {
         ),
         (0, "mean-colour")
     );
+    assert_eq!(
+        take.evidence,
+        [
+            "00000000001004300000-1.2-before.jpg",
+            "00000000001005700000-1.2-after.jpg"
+        ]
+    );
+    assert!(folder.path().join(&take.evidence[0]).is_file());
     assert!(take.log(Some(&"blue".into())) < -3.0, "{take:?}");
     let put = eyes.look(&change(ChangeKind::Put, 11.6, 12.4)).unwrap();
     assert_eq!(put.likelihoods[0].product.as_str(), "blue");
