@@ -153,7 +153,9 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let coordinator = day.coordinator_with(&broker, &journal, &["--disk-free-min-mb", "0"]);
     let console = coordinator.console();
     // Slow enough that something is still to be written when the disk is full for the second time.
-    let nodes = at_work(day, console, |name| day.node(name, &broker, &["--speed", "2"]));
+    let nodes = at_work(day, console, |name| {
+        day.node(name, &broker, &["--speed", "2"])
+    });
     for _ in 0..2 {
         disk.fill();
         let ready = says(console, "/readyz", "the disk of the journal is full");
