@@ -144,7 +144,7 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let Some(mosquitto) = Mosquitto::start() else {
         return;
     };
-    let audited = Audited::from(&corner::gated(), 1, 6);
+    let audited = Audited::from(&corner::gated(), 1, 12);
     let day = &audited.day;
     let Some(disk) = Disk::mount(day.path("disk")) else {
         return;
@@ -152,7 +152,10 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let (broker, journal) = (mosquitto.url().to_string(), disk.file("journal.sqlite"));
     let coordinator = day.coordinator_with(&broker, &journal, &["--disk-free-min-mb", "0"]);
     let console = coordinator.console();
-    let nodes = at_work(day, console, |name| day.node(name, &broker, &FAST));
+    // Slow enough that something is still to be written when the disk is full for the second time.
+    let nodes = at_work(day, console, |name| {
+        day.node(name, &broker, &["--speed", "2"])
+    });
     for _ in 0..2 {
         disk.fill();
         let ready = says(console, "/readyz", "the disk of the journal is full");

@@ -11,9 +11,11 @@ use crate::vision::picture::Picture;
 
 pub mod calibration;
 mod files;
+mod live;
 mod pipe;
 mod recording;
 
+pub use live::LiveReader;
 pub use pipe::{Pipe, Program};
 pub use recording::{FrameWriter, RecordedFrames};
 
@@ -70,6 +72,12 @@ pub enum CameraError {
     NoFrames { path: PathBuf },
     #[error("{path}: it is no calibration of cameras: {why}")]
     Calibration { path: PathBuf, why: String },
+    #[error("{path}: it has no camera {name}; it has {known}")]
+    NotCalibrated {
+        path: PathBuf,
+        name: String,
+        known: String,
+    },
     #[error("{path}: the recording is damaged: {why}")]
     Damaged { path: PathBuf, why: String },
     #[error(
