@@ -407,7 +407,7 @@ fn wrong_usage_is_told_with_2() {
         ),
         (
             "replay r --broker 127.0.0.1:1",
-            "starts with mqtt://, such as mqtt://127.0.0.1:1883",
+            "starts with mqtt:// or mqtts://, such as mqtt://127.0.0.1:1883",
         ),
         (
             "replay r --broker mqtts://b",

@@ -261,6 +261,11 @@ impl Multiplexer {
     pub fn choose<B: I2c>(self, i2c: &mut B, channel: u8) -> Result<(), B::Error> {
         i2c.write(self.address, &[1 << (channel & 7)])
     }
+
+    /// Chooses none: what is behind another multiplexer has the same address.
+    pub fn close<B: I2c>(self, i2c: &mut B) -> Result<(), B::Error> {
+        i2c.write(self.address, &[0])
+    }
 }
 
 #[cfg(test)]

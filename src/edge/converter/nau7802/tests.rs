@@ -127,8 +127,10 @@ fn the_multiplexer_chooses_one_channel() {
     let mut i2c = Mock::new(&[
         Transaction::write(0x70, vec![0b1]),
         Transaction::write(0x71, vec![0b1000_0000]),
+        Transaction::write(0x71, vec![0]),
     ]);
     Multiplexer { address: 0x70 }.choose(&mut i2c, 0).unwrap();
     Multiplexer { address: 0x71 }.choose(&mut i2c, 7).unwrap();
+    Multiplexer { address: 0x71 }.close(&mut i2c).unwrap();
     i2c.done();
 }
