@@ -115,7 +115,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let is_played = args.from.is_some() || args.deliver_only || !args.ceiling.is_empty();
     match args.place.clone() {
         None if is_played => Err(anyhow::anyhow!(
-            "a recording is played by a node that --store, --name, --broker and --outbox name"
+            "a recording is played, and ceiling cameras are watched, by a node that --store, --name, --broker and --outbox name"
         )),
         None => on_runtime(|stop| async move {
             node_service::run(&args.wiring, &args.credentials, stop).await

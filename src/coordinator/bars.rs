@@ -60,12 +60,6 @@ impl Coordinator {
         Some(&barred.reason)
     }
 
-    /// Why a node keeps people out, if it does.
-    pub fn trouble(&self, node: &NodeName) -> Option<&str> {
-        let barred = self.state.bars.get(&Bar::Node { node: node.clone() })?;
-        Some(&barred.reason)
-    }
-
     /// A node that is in trouble sees nothing that can be relied on.
     pub(super) fn heed_trouble(
         &mut self,

@@ -1,19 +1,20 @@
 //! A live camera, read on a thread of its own and opened again when it ends or fails.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{CameraError, Frame, FrameSource};
+use super::{CameraError, Ender, Frame, FrameSource};
 use crate::units::Timestamp;
 
 /// Time between two attempts to open a camera, growing.
 const RETRY_S: [u64; 5] = [1, 2, 4, 8, 15];
 
-/// Ends its thread, after the frame that it waits for, when it is dropped.
-#[derive(Debug)]
+/// Ends its thread and the camera when it is dropped: a program that reads a camera must not outlive this one, or nobody else
+/// gets at the camera.
 pub struct LiveReader {
     stop: Arc<AtomicBool>,
+    ender: Arc<Mutex<Option<Ender>>>,
 }
 
 impl LiveReader {
@@ -25,22 +26,28 @@ impl LiveReader {
         take: impl FnMut(Timestamp, Frame) + Send + 'static,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let ender = Arc::default();
         let reading = Reading {
             name: name.to_owned(),
             clock,
             take,
             stop: Arc::clone(&stop),
+            ender: Arc::clone(&ender),
         };
         std::thread::Builder::new()
             .name(format!("camera {name}"))
             .spawn(move || reading.run(open))?;
-        Ok(LiveReader { stop })
+        Ok(LiveReader { stop, ender })
     }
 }
 
 impl Drop for LiveReader {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        let ender = self.ender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(end) = ender.as_ref() {
+            end();
+        }
     }
 }
 
@@ -49,6 +56,7 @@ struct Reading<C, T> {
     clock: C,
     take: T,
     stop: Arc<AtomicBool>,
+    ender: Arc<Mutex<Option<Ender>>>,
 }
 
 impl<C: Fn() -> Timestamp, T: FnMut(Timestamp, Frame)> Reading<C, T> {
@@ -79,6 +87,8 @@ impl<C: Fn() -> Timestamp, T: FnMut(Timestamp, Frame)> Reading<C, T> {
     /// Reads until the camera ends; gives how many frames came.
     fn read(&mut self, mut source: Box<dyn FrameSource>) -> Result<u64, CameraError> {
         let mut frames = 0;
+        // Known before it is seen whether to stop: who stops later finds it.
+        *self.ender.lock().unwrap_or_else(PoisonError::into_inner) = source.ender();
         while !self.is_stopped()
             && let Some(frame) = source.next_frame()?
         {

@@ -47,7 +47,15 @@ impl Frame {
 pub trait FrameSource: Send {
     /// The next frame; `None` at the end.
     fn next_frame(&mut self) -> Result<Option<Frame>, CameraError>;
+
+    /// What ends it while another thread waits for its next frame; `None` if it never waits for long.
+    fn ender(&self) -> Option<Ender> {
+        None
+    }
 }
+
+/// Ends a source: there is no frame after it.
+pub type Ender = Box<dyn Fn() + Send>;
 
 /// Why there are no frames, or no more.
 #[derive(Debug, thiserror::Error)]
