@@ -1,13 +1,21 @@
 //! What the commands that serve share: the console's socket, the signal to stop, a journal that is kept or not.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::console::{self, ConsoleOptions, Operations, view::StoreView};
+use crate::console::{self, ConsoleKey, ConsoleOptions, Guest, view::StoreView};
+use crate::edge::live::wall_now;
+use crate::edge::office::{Office, Part, Token};
+
+/// The account that a demo is shown by.
+const DEMO_NAME: &str = "demo";
+/// How long a demo's login lasts, seconds: longer than anybody looks.
+const DEMO_LOGIN_S: f64 = 30.0 * 86_400.0;
 
 /// Where the console listens, and under which names.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,6 +26,67 @@ pub struct ConsoleArgs {
     /// Another host name under which the console may be asked for
     #[arg(long = "allow-host", value_name = "NAME")]
     pub allowed_hosts: Vec<String>,
+    /// A file with the key by which programs ask the console (`Authorization: Bearer KEY`), 16 characters or more; or the
+    /// variable STROLL_CONSOLE_KEY holds it
+    #[arg(long, value_name = "FILE")]
+    pub console_key_file: Option<PathBuf>,
+}
+
+impl ConsoleArgs {
+    fn key(&self) -> anyhow::Result<Option<ConsoleKey>> {
+        let (text, whence) = match &self.console_key_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("the console's key {} cannot be read", path.display()))?;
+                (text, path.display().to_string())
+            }
+            None => match std::env::var("STROLL_CONSOLE_KEY") {
+                Ok(text) => (text, "STROLL_CONSOLE_KEY".to_owned()),
+                Err(_) => return Ok(None),
+            },
+        };
+        let least = ConsoleKey::CHARS_MIN;
+        let key = ConsoleKey::new(&text).ok_or_else(|| {
+            anyhow!("{whence}: a console's key has {least} characters or more; make one by `openssl rand -hex 16`")
+        })?;
+        Ok(Some(key))
+    }
+
+    /// How the console of that office is served.
+    pub fn options(&self, office: Office) -> anyhow::Result<ConsoleOptions> {
+        let mut options = ConsoleOptions::new(Arc::new(office));
+        options.key = self.key()?;
+        options.allowed_hosts.clone_from(&self.allowed_hosts);
+        Ok(options)
+    }
+}
+
+/// What the first operator opens, while there is none: a secret of this start.
+pub fn opening(options: &mut ConsoleOptions) -> anyhow::Result<Option<String>> {
+    if options.office.has_operator()? {
+        return Ok(None);
+    }
+    let token = Token::random()?;
+    let path = format!("/setup?key={}", token.reveal());
+    options.opening = Some(token);
+    Ok(Some(path))
+}
+
+/// Has everybody who looks from this machine be the demo's operator; their password, for who looks from elsewhere.
+pub fn welcome_guests(options: &mut ConsoleOptions) -> anyhow::Result<String> {
+    let office = &options.office;
+    let password: String = Token::random()?.reveal().chars().take(12).collect();
+    let accounts = office.accounts()?;
+    let account = match accounts.into_iter().find(|a| a.name == DEMO_NAME) {
+        Some(account) => {
+            office.set_password(account.id, &password)?;
+            account
+        }
+        None => office.add_account(DEMO_NAME, Part::Operator, &password, wall_now())?,
+    };
+    let token = office.log_in(account.id, wall_now(), DEMO_LOGIN_S)?;
+    options.guest = Some(Guest { account, token });
+    Ok(password)
 }
 
 /// Binds a socket, or says which port is taken and what to do.
@@ -55,14 +124,9 @@ pub fn stop_switch() -> anyhow::Result<(watch::Sender<bool>, watch::Receiver<boo
 /// Serves the console until `stop`.
 pub fn console(
     listener: TcpListener,
-    args: &ConsoleArgs,
+    options: ConsoleOptions,
     views: watch::Receiver<Arc<StoreView>>,
-    operations: Option<Operations>,
     stop: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<Result<(), console::ConsoleError>> {
-    let options = ConsoleOptions {
-        allowed_hosts: args.allowed_hosts.clone(),
-        operations,
-    };
     tokio::spawn(console::serve(listener, options, views, stopped(stop)))
 }

@@ -52,17 +52,6 @@ impl Section {
         }
     }
 
-    /// What a link to it says, where it is worth one.
-    pub fn nav_label(self) -> Option<&'static str> {
-        match self {
-            Section::Sessions => Some("Inside"),
-            Section::Summary => None,
-            Section::Receipts => Some("Receipts"),
-            Section::Events => Some("Events"),
-            Section::Nodes => Some("Nodes"),
-        }
-    }
-
     /// What is inside the section's element.
     pub fn render(self, view: &StoreView) -> Markup {
         match self {

@@ -10,6 +10,7 @@ pub mod levels;
 pub mod live;
 pub mod models;
 pub mod mqtt;
+pub mod office;
 pub mod outbox;
 pub mod pictures;
 pub mod playback;

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stroll::console::view::StoreView;
-use stroll::console::{ConsoleError, ConsoleOptions, serve};
+use stroll::console::{ConsoleError, ConsoleKey, ConsoleOptions, Guest, serve};
+use stroll::edge::live::wall_now;
+use stroll::edge::office::{Office, Part};
 use tokio::sync::{oneshot, watch};
+
+use super::fixture::NOON;
+use crate::program::CONSOLE_KEY;
 
 /// Nothing here takes so long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,10 +39,17 @@ impl Served {
         let address = listener.local_addr().expect("its address");
         let (views, seen) = watch::channel(Arc::new(view));
         let (stop, stopped) = oneshot::channel::<()>();
-        let options = ConsoleOptions {
-            allowed_hosts: vec!["shop.example".to_owned()],
-            operations: None,
-        };
+        let office = Office::in_memory().expect("an office");
+        let account = office
+            .add_account("demo", Part::Operator, "correct horse", NOON)
+            .expect("an account");
+        let token = office
+            .log_in(account.id, wall_now(), 3_600.0)
+            .expect("a login");
+        let mut options = ConsoleOptions::new(Arc::new(office));
+        options.allowed_hosts = vec!["shop.example".to_owned()];
+        options.guest = Some(Guest { account, token });
+        options.key = ConsoleKey::new(CONSOLE_KEY);
         let server = runtime.spawn(serve(listener, options, seen, async {
             let _ = stopped.await;
         }));
