@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::checkout::decision::Decision;
+use crate::checkout::entry::Bar;
 use crate::checkout::receipt::{Paid, Receipt};
-use crate::console::view::{self, EventLog, NodeHealth, ReceiptLog, StoreView};
+use crate::console::view::{
+    self, Backlog, EventLog, Moves, NodeHealth, Rates, ReceiptLog, Refunds, ReviewView, Shopper,
+    StoreView, Watch,
+};
 use crate::coordinator::{Coordinator, Effect, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::edge::live::{self, Alarm, Watcher};
 use crate::edge::shell::{Observer, Shell};
+use crate::observation::Stamped;
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
 
@@ -32,6 +37,10 @@ struct Told {
     events: EventLog,
     receipts: ReceiptLog,
     observations: u64,
+    backlog: Backlog,
+    moves: Arc<Moves>,
+    watch: Watch,
+    rates: Rates,
     /// The day, counted from the epoch in UTC, on which something was sold last, and what was captured on it.
     sold: (i64, i64),
 }
@@ -48,7 +57,7 @@ impl Told {
             ..Told::default()
         };
         for recorded in journal.last_decisions(RECALLED)? {
-            told.events.push(&recorded.decision, definition);
+            told.decided(&recorded.decision, definition);
             if let Decision::ReceiptIssued { receipt } = &recorded.decision {
                 // When it was handed out is nowhere kept; it was soon after.
                 told.receipts.push(receipt, receipt.exited_at);
@@ -58,6 +67,20 @@ impl Told {
         sold.filter_map(|session| session.receipt.as_ref())
             .for_each(|receipt| told.sold(receipt));
         Ok(told)
+    }
+
+    fn decided(&mut self, decision: &Decision, definition: &Definition) {
+        self.events.push(decision, definition);
+        self.backlog.push(decision, definition);
+        if Moves::heeds(decision) {
+            Arc::make_mut(&mut self.moves).push(decision);
+        }
+    }
+
+    fn accepted(&mut self, stamped: &Stamped) {
+        self.observations += 1;
+        self.watch.push(stamped);
+        self.rates.push(stamped);
     }
 
     fn issued(&mut self, receipt: &Receipt, at: Timestamp) {
@@ -146,8 +169,8 @@ pub fn feed(
     let observer: Observer = Box::new(move |output| {
         let mut told = observed.lock().unwrap_or_else(PoisonError::into_inner);
         match output {
-            Output::Accept(_) => told.observations += 1,
-            Output::Decide(decision) => told.events.push(decision, &for_observer),
+            Output::Accept(stamped) => told.accepted(stamped),
+            Output::Decide(decision) => told.decided(decision, &for_observer),
             Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_time.now()),
             Output::Effect(
                 Effect::Commit { .. }
@@ -197,14 +220,37 @@ fn snapshot(
     wall: Timestamp,
 ) -> StoreView {
     let mut view = StoreView::opening(definition, now);
-    view.sessions = view::sessions(&core.state().sessions, definition);
+    let state = core.state();
+    view.sessions = view::sessions(&state.sessions, definition);
     view.events = told.events.recent();
     view.receipts = told.receipts.recent();
+    for receipt in &mut view.receipts {
+        let session = state.sessions.get(&receipt.shopper.session);
+        receipt.refunds = session.and_then(Refunds::of);
+    }
+    view.reviews = (state.reviews.iter())
+        .map(|(review, open)| ReviewView::new(review, open, definition))
+        .collect();
+    view.reviews.sort_by_key(|review| review.at);
+    view.decided = told.backlog.decided();
+    view.corrections = told.backlog.proposed();
+    view.bodies = (told.watch).bodies(now, |track| state.by_track.get(track).map(Shopper::of));
+    view.moves = told.moves.clone();
     let heard: BTreeMap<&NodeName, _> = core
         .nodes()
         .map(|(name, at, to)| (name, (at, to)))
         .collect();
     for node in &mut view.nodes {
+        let rate = told.rates.of(&node.name, now);
+        node.observations = rate.observations;
+        node.a_minute = rate.a_minute;
+        node.gaps = rate.gaps;
+        let bars = [Bar::Node { node: node.name.clone() }, Bar::Clock { node: node.name.clone() }];
+        let troubles: Vec<&str> = (bars.iter())
+            .filter_map(|bar| state.bars.get(bar))
+            .map(|barred| barred.reason.as_str())
+            .collect();
+        node.trouble = troubles.join("; ");
         let Some((heard_at, promised)) = heard.get(&node.name) else {
             continue;
         };
@@ -229,6 +275,8 @@ fn snapshot(
     view.counters.losses = core.state().losses;
     let bars = core.state().bars.values();
     view.bars = bars.map(|barred| barred.reason.clone()).collect();
+    view.is_closed = state.bars.contains_key(&Bar::Closed);
+    view.is_emergency = state.bars.contains_key(&Bar::Emergency);
     view
 }
 

@@ -17,7 +17,6 @@ use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
 use crate::edge::mqtt::BrokerUrl;
-use crate::edge::office::Office;
 use crate::edge::recording::{self, OpenOptions};
 use crate::store::{Definition, NodeName};
 
@@ -94,8 +93,7 @@ async fn serve(
     // Both sockets first: a taken port is said before anything else happens.
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
-    let office = Office::open(&Office::beside(&args.journal))?;
-    let mut options = args.console.options(office)?;
+    let mut options = args.console.options(&definition, &args.journal)?;
     let first = serving::opening(&mut options)?;
     let (broker, _embedded) = match &args.broker {
         Some(broker) => (broker.clone(), None),

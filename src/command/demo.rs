@@ -25,7 +25,6 @@ use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
 use crate::edge::live::{self, Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, LinkError, NodeLink, NodeOptions};
-use crate::edge::office::Office;
 use crate::edge::outbox::Outbox;
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
@@ -116,7 +115,7 @@ async fn open(
     // Both sockets first: a taken port is said before anything else happens.
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
-    let office = Office::open(&Office::beside(&journal))?;
+    let mut options = args.console.options(&definition, &journal)?;
     let broker = EmbeddedBroker::start(BrokerOptions {
         listen: args.mqtt_listen,
     })?;
@@ -144,7 +143,6 @@ async fn open(
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
-    let mut options = args.console.options(office)?;
     let password = serving::welcome_guests(&mut options)?;
     let (operations, mut operated) = mpsc::channel(operating::WAITING_MAX);
     options.operations = Some(operations);

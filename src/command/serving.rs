@@ -1,7 +1,7 @@
 //! What the commands that serve share: the console's socket, the signal to stop, a journal that is kept or not.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::console::{self, ConsoleKey, ConsoleOptions, Guest, view::StoreView};
 use crate::edge::live::wall_now;
 use crate::edge::office::{Office, Part, Token};
+use crate::store::Definition;
 
 /// The account that a demo is shown by.
 const DEMO_NAME: &str = "demo";
@@ -52,9 +53,15 @@ impl ConsoleArgs {
         Ok(Some(key))
     }
 
-    /// How the console of that office is served.
-    pub fn options(&self, office: Office) -> anyhow::Result<ConsoleOptions> {
-        let mut options = ConsoleOptions::new(Arc::new(office));
+    /// How the console of a store is served; its office lies beside the journal.
+    pub fn options(
+        &self,
+        definition: &Arc<Definition>,
+        journal: &Path,
+    ) -> anyhow::Result<ConsoleOptions> {
+        let office = Office::open(&Office::beside(journal))?;
+        let mut options = ConsoleOptions::new(Arc::new(office), definition.clone());
+        options.journal = Some(journal.to_owned());
         options.key = self.key()?;
         options.allowed_hosts.clone_from(&self.allowed_hosts);
         Ok(options)

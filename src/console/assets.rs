@@ -17,7 +17,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset {
         name: "console.css",
         content_type: "text/css; charset=utf-8",
@@ -27,6 +27,11 @@ const ASSETS: [Asset; 4] = [
         name: "console.js",
         content_type: "text/javascript; charset=utf-8",
         text: include_str!("assets/console.js"),
+    },
+    Asset {
+        name: "morph.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("assets/morph.js"),
     },
     Asset {
         name: "pages.js",

@@ -7,6 +7,7 @@
 mod access;
 mod assets;
 mod attempts;
+mod desk;
 mod entrance;
 mod event_log;
 mod health;
@@ -20,8 +21,10 @@ mod sections;
 pub mod view;
 mod words;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,11 +46,15 @@ pub use self::operate::{Action, Operation, Operations};
 pub use self::routes::{Route, routes};
 use self::view::StoreView;
 use crate::edge::office::{Office, OfficeError, Part, Token};
+use crate::observation::Item;
+use crate::store::{Definition, ProductId, ShelfId};
 use crate::units::Timestamp;
 
 /// After shutdown, answers that are on their way have this long; then their connections are dropped.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 
+/// How long an answer waits for what it has just done to show.
+const VIEW_WAIT_MAX: Duration = Duration::from_millis(400);
 /// Passwords that are hashed at once: each takes a core for a while.
 const HASHED_AT_ONCE_MAX: usize = 2;
 
@@ -67,13 +74,19 @@ pub struct ConsoleOptions {
     pub allowed_hosts: Vec<String>,
     /// Where what operators do goes; none: the console only shows.
     pub operations: Option<Operations>,
+    /// What the store is like.
+    pub definition: Arc<Definition>,
+    /// Where its journal is, to be looked into.
+    pub journal: Option<PathBuf>,
 }
 
 impl ConsoleOptions {
     /// A console that only shows, to those whom the office knows.
-    pub fn new(office: Arc<Office>) -> Self {
+    pub fn new(office: Arc<Office>, definition: Arc<Definition>) -> Self {
         ConsoleOptions {
             office,
+            definition,
+            journal: None,
             key: None,
             guest: None,
             opening: None,
@@ -107,11 +120,37 @@ struct Console {
     opening: Option<Token>,
     attempts: Arc<Attempts>,
     hashing: Arc<Semaphore>,
+    verifying: Arc<Semaphore>,
+    definition: Arc<Definition>,
+    journal: Option<PathBuf>,
 }
 
 impl Console {
     fn store_name(&self) -> String {
         self.views.borrow().store_name.clone()
+    }
+
+    fn product_name(&self, product: &ProductId) -> String {
+        view::product_name(product, &self.definition)
+    }
+
+    fn item_list(&self, items: &[Item]) -> String {
+        event_log::item_list(items, &self.definition)
+    }
+
+    /// What stands on a shelf by the planogram, each once.
+    fn stands_on(&self, shelf: ShelfId) -> Vec<ProductId> {
+        let facings = self.definition.planogram.facings().iter();
+        let there = facings.filter(|f| f.plates.iter().any(|plate| plate.shelf == shelf));
+        let products: BTreeSet<&ProductId> = there.map(|facing| &facing.product).collect();
+        products.into_iter().cloned().collect()
+    }
+
+    /// Waits for a newer view than the present one, a moment at most: what was just done is to be seen.
+    async fn next_view(&self) {
+        let mut views = self.views.clone();
+        views.mark_unchanged();
+        let _ = tokio::time::timeout(VIEW_WAIT_MAX, views.changed()).await;
     }
 
     /// Writes down an act. One that can't be is told in the log: what was done is done.
@@ -197,6 +236,9 @@ pub async fn serve(
         opening: options.opening.clone(),
         attempts: Arc::default(),
         hashing: Arc::new(Semaphore::new(HASHED_AT_ONCE_MAX)),
+        verifying: Arc::new(Semaphore::new(1)),
+        definition: options.definition.clone(),
+        journal: options.journal.clone(),
     };
     let server = axum::serve(listener, router(console, &options))
         .with_graceful_shutdown(live::closed(closing))

@@ -114,7 +114,7 @@ impl Action {
 }
 
 /// `PRODUCT*2,PRODUCT*1`
-fn items(text: &str) -> Result<Vec<Item>, String> {
+pub(super) fn items(text: &str) -> Result<Vec<Item>, String> {
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
     if parts.len() > ITEMS_MAX {
         return Err(format!("A verdict names {ITEMS_MAX} products at most."));

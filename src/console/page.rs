@@ -13,7 +13,19 @@ use super::{Console, assets, routes};
 use crate::edge::office::OfficeError;
 
 /// The pages that the head of each leads to, for whom they are.
-const SITE: [(&str, &str); 2] = [("/", "Store"), ("/people", "People")];
+const SITE: [(&str, &str); 11] = [
+    ("/", "Store"),
+    ("/reviews", "Reviews"),
+    ("/visits", "Visits"),
+    ("/requests", "Requests"),
+    ("/stock", "Stock"),
+    ("/floor", "Floor"),
+    ("/happened", "Events"),
+    ("/nodes", "Nodes"),
+    ("/journal", "Journal"),
+    ("/control", "Control"),
+    ("/people", "People"),
+];
 
 /// The icons of all sections, drawn once and used by reference; strokes take the colour of the text.
 const ICONS: &str = include_str!("assets/icons.svg");
@@ -87,7 +99,10 @@ fn banner(view: &StoreView, caller: &Caller, here: &str) -> Markup {
             }
             nav .site aria-label="Pages" {
                 @for (path, label) in SITE.iter().filter(|(path, _)| caller.may(routes::access_of(path))) {
-                    a href=(path) aria-current=[(*path == here).then_some("page")] { (label) }
+                    a href=(path) aria-current=[(*path == here).then_some("page")] {
+                        (label)
+                        @if *path == "/reviews" && !view.reviews.is_empty() { span .count { (view.reviews.len()) } }
+                    }
                 }
             }
         }

@@ -1,10 +1,13 @@
 //! Every route of the console, and whom it is for: the one table of who may do what.
 
+use std::sync::LazyLock;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
 use super::access::{Access, Door, authorise};
+use super::desk::{control, floor, happened, journal, nodes, requests, reviews, stock, visits};
 use super::{Console, assets, entrance, operate, people};
 use crate::edge::office::Part;
 
@@ -21,6 +24,8 @@ const ANYONE: Access = Access::Anyone;
 /// Whoever works here, or looks after how well it works.
 const WORK: Access = Access::Only(&[Part::Operator, Part::Staff, Part::Tester]);
 const OPERATOR: Access = Access::Only(&[Part::Operator]);
+const OPERATOR_AND_TESTER: Access = Access::Only(&[Part::Operator, Part::Tester]);
+const OPERATOR_AND_STAFF: Access = Access::Only(&[Part::Operator, Part::Staff]);
 const EVERYBODY: Access = Access::Only(&Part::ALL);
 
 /// The table.
@@ -30,8 +35,17 @@ pub fn routes() -> Vec<Route> {
 
 /// Whom an address that is looked at is for.
 pub(super) fn access_of(path: &str) -> Access {
-    let routes = routes().into_iter();
-    let found = routes.filter(|route| route.method == "GET").find(|route| route.path == path);
+    access("GET", path)
+}
+
+/// Whom something that is done is for.
+pub(super) fn access_of_change(path: &str) -> Access {
+    access("POST", path)
+}
+
+fn access(method: &str, path: &str) -> Access {
+    static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(routes);
+    let found = (ROUTES.iter()).find(|route| (route.method, route.path) == (method, path));
     found.map_or(OPERATOR, |route| route.access)
 }
 
@@ -72,6 +86,29 @@ fn table() -> Vec<(Route, MethodRouter<Console>)> {
         look("/setup", ANYONE, get(entrance::setup)),
         change("/setup", ANYONE, post(entrance::set_up)),
         change("/operate/{what}", OPERATOR, post(operate::post)),
+        look("/reviews", WORK, get(reviews::list)),
+        look("/reviews/{id}", WORK, get(reviews::one)),
+        change("/reviews/{id}", OPERATOR_AND_STAFF, post(reviews::decide)),
+        look("/visits", WORK, get(visits::list)),
+        look("/visits/{session}", WORK, get(visits::one)),
+        change("/visits/{session}/refund", OPERATOR, post(visits::refund)),
+        look("/requests", OPERATOR_AND_STAFF, get(requests::list)),
+        change("/requests/{id}/{answer}", OPERATOR, post(requests::decide)),
+        change(
+            "/corrections/{node}/{outbox}/{sequence}/{answer}",
+            OPERATOR,
+            post(requests::correct),
+        ),
+        look("/stock", WORK, get(stock::list)),
+        change("/stock", OPERATOR_AND_STAFF, post(stock::count)),
+        look("/nodes", WORK, get(nodes::list)),
+        look("/happened", WORK, get(happened::list)),
+        look("/floor", WORK, get(floor::show)),
+        look("/floor/map", WORK, get(floor::fragment)),
+        look("/control", OPERATOR, get(control::show)),
+        change("/control/{what}", OPERATOR, post(control::turn)),
+        look("/journal", OPERATOR_AND_TESTER, get(journal::list)),
+        change("/journal/verify", OPERATOR_AND_TESTER, post(journal::verify)),
         look("/people", OPERATOR, get(people::list)),
         change("/people", OPERATOR, post(people::add)),
         change("/people/{id}/password", OPERATOR, post(people::password)),

@@ -11,7 +11,7 @@ use stroll::edge::live::wall_now;
 use stroll::edge::office::{Office, Part};
 use tokio::sync::{oneshot, watch};
 
-use super::fixture::NOON;
+use super::fixture::{NOON, definition};
 use crate::program::CONSOLE_KEY;
 
 /// Nothing here takes so long unless it hangs.
@@ -46,7 +46,7 @@ impl Served {
         let token = office
             .log_in(account.id, wall_now(), 3_600.0)
             .expect("a login");
-        let mut options = ConsoleOptions::new(Arc::new(office));
+        let mut options = ConsoleOptions::new(Arc::new(office), Arc::new(definition()));
         options.allowed_hosts = vec!["shop.example".to_owned()];
         options.guest = Some(Guest { account, token });
         options.key = ConsoleKey::new(CONSOLE_KEY);

@@ -195,7 +195,7 @@ fn console_requests() {
     let (_views, seen) = watch::channel(Arc::new(StoreView::opening(&corner(), Timestamp(0))));
     let (operations, mut operated) = mpsc::channel(64);
     let office = Arc::new(Office::in_memory().unwrap());
-    let mut options = ConsoleOptions::new(office);
+    let mut options = ConsoleOptions::new(office, Arc::new(corner()));
     options.key = ConsoleKey::new("only-for-the-fuzz");
     options.operations = Some(operations);
     runtime.spawn(serve(listener, options, seen, std::future::pending()));
