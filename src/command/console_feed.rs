@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::checkout::decision::Decision;
 use crate::checkout::entry::Bar;
@@ -19,7 +19,8 @@ use crate::coordinator::{Coordinator, Effect, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::edge::live::{self, Alarm, Watcher};
 use crate::edge::shell::{Observer, Shell};
-use crate::observation::Stamped;
+use crate::checkout::session::SessionId;
+use crate::observation::{DeviceId, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
 
@@ -31,9 +32,18 @@ const DAY_US: i64 = 86_400_000_000;
 /// Event time that is so far behind its clock is that of a recording, seconds.
 const PLAYED_S: f64 = 86_400.0;
 
+/// Receipts that wait to be filed for their shoppers, at most; beyond, one is found again at the next start.
+const HANDED_MAX: usize = 1_024;
+
+/// A receipt, and whose phone opened the gate.
+pub type Handed = (DeviceId, Receipt);
+
 /// What accumulates between snapshots.
 #[derive(Default)]
 struct Told {
+    /// Of those whose receipt is still to come, whose phone it was.
+    phones: BTreeMap<SessionId, DeviceId>,
+    handing: Option<mpsc::Sender<Handed>>,
     events: EventLog,
     receipts: ReceiptLog,
     observations: u64,
@@ -51,9 +61,11 @@ impl Told {
         journal: &Journal,
         core: &Coordinator,
         definition: &Definition,
+        handing: mpsc::Sender<Handed>,
     ) -> Result<Self, JournalError> {
         let mut told = Told {
             observations: journal.observation_count()?,
+            handing: Some(handing),
             ..Told::default()
         };
         for recorded in journal.last_decisions(RECALLED)? {
@@ -72,8 +84,28 @@ impl Told {
     fn decided(&mut self, decision: &Decision, definition: &Definition) {
         self.events.push(decision, definition);
         self.backlog.push(decision, definition);
+        self.hand(decision);
         if Moves::heeds(decision) {
             Arc::make_mut(&mut self.moves).push(decision);
+        }
+    }
+
+    /// Sends receipts to where their shoppers find them.
+    fn hand(&mut self, decision: &Decision) {
+        if let Decision::SessionOpened {
+            session,
+            device: Some(device),
+            ..
+        } = decision
+        {
+            self.phones.insert(session.clone(), device.clone());
+        }
+        if let Decision::ReceiptIssued { receipt } = decision
+            && let Some(device) = self.phones.remove(&receipt.session)
+            && let Some(handing) = &self.handing
+            && handing.try_send((device, receipt.clone())).is_err()
+        {
+            tracing::warn!("the receipt of {} is filed at the next start", receipt.session);
         }
     }
 
@@ -142,6 +174,8 @@ pub struct Feed {
     pub watcher: Watcher,
     pub alarm: Alarm,
     pub views: watch::Receiver<Arc<StoreView>>,
+    /// Receipts as they are issued, to be filed for their shoppers.
+    pub handed: mpsc::Receiver<Handed>,
 }
 
 /// A feed for the store of `shell`, with what its journal tells of earlier; `clock` tells event time.
@@ -150,7 +184,8 @@ pub fn feed(
     shell: &Shell<Coordinator>,
     clock: EventClock,
 ) -> Result<Feed, JournalError> {
-    let told = Told::recalled(shell.log(), shell.core(), definition)?;
+    let (handing, handed) = mpsc::channel(HANDED_MAX);
+    let told = Told::recalled(shell.log(), shell.core(), definition, handing)?;
     let time = EventTime {
         clock,
         promised: Arc::new(AtomicI64::new(i64::MAX)),
@@ -209,6 +244,7 @@ pub fn feed(
         watcher,
         alarm,
         views,
+        handed,
     })
 }
 

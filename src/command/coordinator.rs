@@ -107,7 +107,7 @@ async fn serve(
     let nodes: Vec<NodeName> = (definition.layout.nodes.iter())
         .map(|node| node.name.clone())
         .collect();
-    let store = OpenStore::open(Setup {
+    let mut store = OpenStore::open(Setup {
         definition: &definition,
         nodes: &nodes,
         journal: &args.journal,
@@ -118,6 +118,10 @@ async fn serve(
     .await?;
     for input in enrolled {
         store.tell(input).await;
+    }
+    options.payment_words = payment.to_shoppers();
+    if let Some(handed) = store.handed.take() {
+        serving::file_receipts(options.office.clone(), handed);
     }
     let (operations, mut operated) = mpsc::channel(operating::WAITING_MAX);
     options.operations = Some(operations);

@@ -125,7 +125,7 @@ async fn open(
     let start = live::wall_now();
     let pace = Pace::starting(start, speed);
     let mut simulation = simulation(args, &definition, start)?;
-    let store = OpenStore::open(Setup {
+    let mut store = OpenStore::open(Setup {
         definition: &definition,
         nodes: &simulation.nodes(),
         journal: &journal,
@@ -143,7 +143,12 @@ async fn open(
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
-    let password = serving::welcome_guests(&mut options)?;
+    options.payment_words = Payment::Sandbox.to_shoppers();
+    let phones = simulation.devices().iter().map(|(device, _)| device);
+    let password = serving::welcome_guests(&mut options, phones)?;
+    if let Some(handed) = store.handed.take() {
+        serving::file_receipts(options.office.clone(), handed);
+    }
     let (operations, mut operated) = mpsc::channel(operating::WAITING_MAX);
     options.operations = Some(operations);
     let console = serving::console(listener, options, store.views.clone(), stop.clone());

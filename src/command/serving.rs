@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+
+use super::console_feed::Handed;
 
 use crate::console::{self, ConsoleKey, ConsoleOptions, Guest, view::StoreView};
 use crate::edge::live::wall_now;
 use crate::edge::office::{Office, Part, Token};
+use crate::observation::DeviceId;
 use crate::store::Definition;
 
 /// The account that a demo is shown by.
@@ -79,8 +82,12 @@ pub fn opening(options: &mut ConsoleOptions) -> anyhow::Result<Option<String>> {
     Ok(Some(path))
 }
 
-/// Has everybody who looks from this machine be the demo's operator; their password, for who looks from elsewhere.
-pub fn welcome_guests(options: &mut ConsoleOptions) -> anyhow::Result<String> {
+/// Has everybody who looks from this machine be the demo's operator, who owns these phones, too; their password, for who
+/// looks from elsewhere.
+pub fn welcome_guests<'d>(
+    options: &mut ConsoleOptions,
+    phones: impl Iterator<Item = &'d DeviceId>,
+) -> anyhow::Result<String> {
     let office = &options.office;
     let password: String = Token::random()?.reveal().chars().take(12).collect();
     let accounts = office.accounts()?;
@@ -91,6 +98,9 @@ pub fn welcome_guests(options: &mut ConsoleOptions) -> anyhow::Result<String> {
         }
         None => office.add_account(DEMO_NAME, Part::Operator, &password, wall_now())?,
     };
+    for phone in phones {
+        office.add_phone(account.id, phone, wall_now())?;
+    }
     let token = office.log_in(account.id, wall_now(), DEMO_LOGIN_S)?;
     options.guest = Some(Guest { account, token });
     Ok(password)
@@ -126,6 +136,17 @@ pub fn stop_switch() -> anyhow::Result<(watch::Sender<bool>, watch::Receiver<boo
     })
     .context("signals cannot be handled")?;
     Ok((switch, stop))
+}
+
+/// Files receipts for their shoppers as they are handed out.
+pub fn file_receipts(office: Arc<Office>, mut handed: mpsc::Receiver<Handed>) {
+    tokio::task::spawn_blocking(move || {
+        while let Some((device, receipt)) = handed.blocking_recv() {
+            if let Err(error) = office.keep_receipt(&device, &receipt) {
+                tracing::error!("a receipt is not filed for its shopper: {error}");
+            }
+        }
+    });
 }
 
 /// Serves the console until `stop`.

@@ -16,6 +16,7 @@ mod live;
 mod operate;
 mod page;
 mod people;
+mod phone;
 mod routes;
 mod sections;
 pub mod view;
@@ -58,6 +59,9 @@ const VIEW_WAIT_MAX: Duration = Duration::from_millis(400);
 /// Passwords that are hashed at once: each takes a core for a while.
 const HASHED_AT_ONCE_MAX: usize = 2;
 
+/// Phones whose carts are fed at once; beyond, a phone is told to try again.
+const PHONES_FED_MAX: usize = 2_000;
+
 /// How the console is served.
 #[derive(Clone, Debug)]
 pub struct ConsoleOptions {
@@ -78,6 +82,8 @@ pub struct ConsoleOptions {
     pub definition: Arc<Definition>,
     /// Where its journal is, to be looked into.
     pub journal: Option<PathBuf>,
+    /// How shoppers pay here, in a sentence.
+    pub payment_words: String,
 }
 
 impl ConsoleOptions {
@@ -86,6 +92,7 @@ impl ConsoleOptions {
         ConsoleOptions {
             office,
             definition,
+            payment_words: String::new(),
             journal: None,
             key: None,
             guest: None,
@@ -121,6 +128,8 @@ struct Console {
     attempts: Arc<Attempts>,
     hashing: Arc<Semaphore>,
     verifying: Arc<Semaphore>,
+    phones: Arc<Semaphore>,
+    payment_words: Arc<str>,
     definition: Arc<Definition>,
     journal: Option<PathBuf>,
 }
@@ -237,6 +246,8 @@ pub async fn serve(
         attempts: Arc::default(),
         hashing: Arc::new(Semaphore::new(HASHED_AT_ONCE_MAX)),
         verifying: Arc::new(Semaphore::new(1)),
+        phones: Arc::new(Semaphore::new(PHONES_FED_MAX)),
+        payment_words: options.payment_words.as_str().into(),
         definition: options.definition.clone(),
         journal: options.journal.clone(),
     };

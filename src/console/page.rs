@@ -13,7 +13,7 @@ use super::{Console, assets, routes};
 use crate::edge::office::OfficeError;
 
 /// The pages that the head of each leads to, for whom they are.
-const SITE: [(&str, &str); 11] = [
+const SITE: [(&str, &str); 12] = [
     ("/", "Store"),
     ("/reviews", "Reviews"),
     ("/visits", "Visits"),
@@ -25,10 +25,11 @@ const SITE: [(&str, &str); 11] = [
     ("/journal", "Journal"),
     ("/control", "Control"),
     ("/people", "People"),
+    ("/me", "My phone"),
 ];
 
 /// The icons of all sections, drawn once and used by reference; strokes take the colour of the text.
-const ICONS: &str = include_str!("assets/icons.svg");
+pub(super) const ICONS: &str = include_str!("assets/icons.svg");
 
 /// The whole page, as things stand.
 pub(super) fn document(view: &StoreView, caller: &Caller) -> Markup {
@@ -63,7 +64,7 @@ pub(super) fn document(view: &StoreView, caller: &Caller) -> Markup {
     }
 }
 
-fn head(title: &str) -> Markup {
+pub(super) fn head(title: &str) -> Markup {
     html! {
         meta charset="utf-8";
         meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover";

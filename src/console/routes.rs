@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::access::{Access, Door, authorise};
 use super::desk::{control, floor, happened, journal, nodes, requests, reviews, stock, visits};
-use super::{Console, assets, entrance, operate, people};
+use super::{Console, assets, entrance, operate, people, phone};
 use crate::edge::office::Part;
 
 /// A route: how it is asked for, and by whom.
@@ -26,6 +26,7 @@ const WORK: Access = Access::Only(&[Part::Operator, Part::Staff, Part::Tester]);
 const OPERATOR: Access = Access::Only(&[Part::Operator]);
 const OPERATOR_AND_TESTER: Access = Access::Only(&[Part::Operator, Part::Tester]);
 const OPERATOR_AND_STAFF: Access = Access::Only(&[Part::Operator, Part::Staff]);
+const SHOPPER: Access = Access::Only(&[Part::Shopper]);
 const EVERYBODY: Access = Access::Only(&Part::ALL);
 
 /// The table.
@@ -85,6 +86,30 @@ fn table() -> Vec<(Route, MethodRouter<Console>)> {
         change("/logout", ANYONE, post(entrance::log_out)),
         look("/setup", ANYONE, get(entrance::setup)),
         change("/setup", ANYONE, post(entrance::set_up)),
+        look("/join", ANYONE, get(phone::join)),
+        change("/join", ANYONE, post(phone::joined)),
+        look("/app.webmanifest", ANYONE, get(phone::manifest)),
+        look("/sw.js", ANYONE, get(phone::worker)),
+        // Each of these is about whoever asks, and about nobody else.
+        look("/me", EVERYBODY, get(phone::home)),
+        look("/me/events", EVERYBODY, get(phone::cart::events)),
+        change("/me/phone", EVERYBODY, post(phone::register)),
+        look("/me/visits", EVERYBODY, get(phone::visits::list)),
+        look("/me/visits/{session}", EVERYBODY, get(phone::visits::one)),
+        change(
+            "/me/visits/{session}/dispute",
+            EVERYBODY,
+            post(phone::visits::dispute),
+        ),
+        look("/me/account", EVERYBODY, get(phone::account::show)),
+        look("/me/export.json", EVERYBODY, get(phone::account::json)),
+        look("/me/export.csv", EVERYBODY, get(phone::account::csv)),
+        change(
+            "/me/phones/{device}/remove",
+            EVERYBODY,
+            post(phone::account::remove),
+        ),
+        change("/me/erase", SHOPPER, post(phone::account::erase)),
         change("/operate/{what}", OPERATOR, post(operate::post)),
         look("/reviews", WORK, get(reviews::list)),
         look("/reviews/{id}", WORK, get(reviews::one)),

@@ -35,7 +35,7 @@ fn card(node: &NodeView) -> Markup {
                 (badge(class, state))
             }
             dl .facts {
-                div { dt { "Last word" } dd { (heard(node.heard_age_ms)) @if let Some(ms) = node.watermark_lag_ms { (lag(ms)) } } }
+                div .wide { dt { "Last word" } dd { (heard(node.heard_age_ms)) @if let Some(ms) = node.watermark_lag_ms { (lag(ms)) } } }
                 div { dt { "A minute" } dd { (grouped(node.a_minute)) } }
                 div { dt { "In all" } dd { (grouped(node.observations)) } }
                 div .warn[node.gaps > 0] { dt { "Gaps" } dd { (node.gaps) } }

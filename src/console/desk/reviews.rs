@@ -17,7 +17,7 @@ use crate::console::event_log::percent;
 use crate::console::operate::{Action, Undone, act, items};
 use crate::console::sections::{avatar, lines};
 use crate::console::view::{DecidedView, NearView, ReviewView, StoreView};
-use crate::console::words::{Clock, grouped, stay, time};
+use crate::console::words::{Clock, stay, time};
 use crate::console::{Asking, Console, page, routes};
 use crate::edge::journal::Archive;
 use crate::observation::{Observation, ShelfObservation, Stamp};
@@ -316,36 +316,21 @@ fn lead(from: i64, to: i64) -> String {
     format!("{:.1} s", (to - from) as f64 / 1e6)
 }
 
-/// Bars of what came to (up) and left (down) each plate, with the standard deviation as a whisker.
+/// How much came to each plate or left it.
 fn plates(seen: &ShelfObservation) -> Markup {
-    let most = seen.plates.iter().map(|p| p.delta_mg.0.abs() + p.sigma_mg.0).max();
-    let most = most.unwrap_or(1).max(1) as f64;
-    let (step, half) = (64.0, 60.0);
-    let width = step * seen.plates.len().max(1) as f64;
+    let most = seen.plates.iter().map(|plate| plate.delta_mg.0.abs()).max();
+    let most = most.unwrap_or(0).max(1);
     html! {
-        svg .plates viewBox={ "0 0 " (width) " 160" } role="img" aria-label="Change of each plate" {
-            line .axis x1="0" x2=(width) y1="76" y2="76" {}
-            @for (index, plate) in seen.plates.iter().enumerate() {
-                @let middle = step * (index as f64 + 0.5);
-                @let reach = plate.delta_mg.0 as f64 / most * half;
-                @let sigma = plate.sigma_mg.0 as f64 / most * half;
-                rect .came[reach >= 0.0].gone[reach < 0.0] x=(middle - 16.0) width="32" rx="3"
-                    y=(rounded(if reach < 0.0 { 76.0 } else { 76.0 - reach })) height=(rounded(reach.abs().max(1.0))) {}
-                line .whisker x1=(middle) x2=(middle) y1=(rounded(76.0 - reach - sigma)) y2=(rounded(76.0 - reach + sigma)) {}
-                text x=(middle) y="150" { (plate.plate) }
-                text .value x=(middle) y=(if reach < 0.0 { 70 } else { 92 }) { (grouped_grams(plate.delta_mg.0)) }
+        ul .near.plate-bars {
+            @for plate in &seen.plates {
+                li {
+                    span .grow { "Plate " (plate.plate) }
+                    meter min="0" max=(most) value=(plate.delta_mg.0.abs()) {}
+                    span { @if plate.delta_mg.0 < 0 { "−" } @else { "+" } (plate.delta_mg.abs()) small { " ± " (plate.sigma_mg) } }
+                }
             }
         }
     }
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
-}
-
-fn grouped_grams(mg: i64) -> String {
-    let sign = if mg < 0 { "−" } else { "+" };
-    format!("{sign}{} g", grouped(mg.unsigned_abs() / 1_000))
 }
 
 fn carts_section(review: &ReviewView, view: &StoreView) -> Markup {

@@ -10,6 +10,8 @@ use crate::units::Timestamp;
 
 /// Who was not seen for so long is not shown, seconds.
 const SEEN_S: f64 = 3.0;
+/// Cameras that are so far behind show nothing of now, seconds.
+const BEHIND_S: f64 = 15.0;
 /// Bodies that are remembered; beyond, the one that was not seen longest is forgotten.
 const BODIES_MAX: usize = 200;
 
@@ -68,7 +70,11 @@ impl Watch {
         now: Timestamp,
         whose: impl Fn(&TrackId) -> Option<Shopper>,
     ) -> Vec<BodyView> {
-        let there = (self.bodies.iter()).filter(|(_, body)| now.seconds_since(body.at) <= SEEN_S);
+        // Cameras may be behind by some seconds: what counts is what they have told last.
+        let told = self.bodies.values().map(|body| body.at).max();
+        let told = told.filter(|told| now.seconds_since(*told) <= BEHIND_S);
+        let there = (self.bodies.iter())
+            .filter(|(_, body)| told.is_some_and(|told| told.seconds_since(body.at) <= SEEN_S));
         there
             .map(|(track, body)| BodyView {
                 shopper: whose(track),

@@ -125,8 +125,6 @@ pub enum OfficeError {
     Random(#[from] getrandom::Error),
     #[error("this receipt is not yours, has no such line, or was asked about before")]
     NothingToAsk,
-    #[error("an account has {0} phones at most: remove one first")]
-    TooManyPhones(usize),
 }
 
 /// The file, open.

@@ -39,7 +39,8 @@ pub enum RequestState {
 }
 
 impl RequestState {
-    fn name(self) -> &'static str {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
         match self {
             RequestState::Open => "open",
             RequestState::Taken => "taken",

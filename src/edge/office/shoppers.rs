@@ -8,7 +8,7 @@ use crate::checkout::session::SessionId;
 use crate::observation::DeviceId;
 use crate::units::Timestamp;
 
-/// Phones of one account.
+/// Phones that an account can register; a further one takes the place of the oldest.
 const PHONES_MAX: usize = 4;
 
 /// A phone that an account has registered.
@@ -16,6 +16,16 @@ const PHONES_MAX: usize = 4;
 pub struct Phone {
     pub device: DeviceId,
     pub made_at: Timestamp,
+}
+
+impl Phone {
+    /// What the names of registered phones begin with.
+    pub const PREFIX: &str = "p-";
+
+    /// Whether its owner has registered it, and not the store.
+    pub fn is_registered(&self) -> bool {
+        self.device.as_str().starts_with(Phone::PREFIX)
+    }
 }
 
 /// A visit that is over.
@@ -26,26 +36,33 @@ pub struct Visit {
 }
 
 impl Office {
-    /// Writes a phone down as an account's.
+    /// Writes a phone down as an account's. Those that it takes the place of are not the account's any more.
     ///
     /// # Errors
-    /// It has too many.
+    /// Those of the file.
     pub fn add_phone(
         &self,
         id: AccountId,
         device: &DeviceId,
         now: Timestamp,
-    ) -> Result<(), OfficeError> {
-        if self.phones(id)?.len() >= PHONES_MAX {
-            return Err(OfficeError::TooManyPhones(PHONES_MAX));
+    ) -> Result<Vec<DeviceId>, OfficeError> {
+        let before = self.phones(id)?.into_iter();
+        let registered = before.filter(Phone::is_registered);
+        let replaced: Vec<DeviceId> = registered
+            .skip(PHONES_MAX - 1)
+            .map(|phone| phone.device)
+            .collect();
+        for old in &replaced {
+            self.remove_phone(id, old)?;
         }
         self.lock()
             .execute(
-                "INSERT INTO phone (device, account, made_us) VALUES (?1, ?2, ?3)",
+                "INSERT INTO phone (device, account, made_us) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (device) DO UPDATE SET account = ?2",
                 params![device.as_str(), id.0, now.0],
             )
-            .map(drop)
-            .map_err(|source| self.error("adding a phone", source))
+            .map_err(|source| self.error("adding a phone", source))?;
+        Ok(replaced)
     }
 
     /// The phones of an account, the newest first.
