@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::checkout::decision::Decision;
 use crate::checkout::entry::Bar;
 use crate::checkout::receipt::{Paid, Receipt};
+use crate::checkout::session::SessionId;
 use crate::console::view::{
     self, Backlog, EventLog, Moves, NodeHealth, Rates, ReceiptLog, Refunds, ReviewView, Shopper,
     StoreView, Watch,
@@ -19,7 +20,6 @@ use crate::coordinator::{Coordinator, Effect, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::edge::live::{self, Alarm, Watcher};
 use crate::edge::shell::{Observer, Shell};
-use crate::checkout::session::SessionId;
 use crate::observation::{DeviceId, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
@@ -105,7 +105,10 @@ impl Told {
             && let Some(handing) = &self.handing
             && handing.try_send((device, receipt.clone())).is_err()
         {
-            tracing::warn!("the receipt of {} is filed at the next start", receipt.session);
+            tracing::warn!(
+                "the receipt of {} is filed at the next start",
+                receipt.session
+            );
         }
     }
 
@@ -281,7 +284,14 @@ fn snapshot(
         node.observations = rate.observations;
         node.a_minute = rate.a_minute;
         node.gaps = rate.gaps;
-        let bars = [Bar::Node { node: node.name.clone() }, Bar::Clock { node: node.name.clone() }];
+        let bars = [
+            Bar::Node {
+                node: node.name.clone(),
+            },
+            Bar::Clock {
+                node: node.name.clone(),
+            },
+        ];
         let troubles: Vec<&str> = (bars.iter())
             .filter_map(|bar| state.bars.get(bar))
             .map(|barred| barred.reason.as_str())

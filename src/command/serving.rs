@@ -40,8 +40,9 @@ impl ConsoleArgs {
     fn key(&self) -> anyhow::Result<Option<ConsoleKey>> {
         let (text, whence) = match &self.console_key_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("the console's key {} cannot be read", path.display()))?;
+                let text = std::fs::read_to_string(path).with_context(|| {
+                    format!("the console's key {} cannot be read", path.display())
+                })?;
                 (text, path.display().to_string())
             }
             None => match std::env::var("STROLL_CONSOLE_KEY") {

@@ -233,7 +233,12 @@ fn operator_named(headers: &HeaderMap) -> Option<String> {
 
 /// Whether a request says that it comes from a program on this machine, by no proxy.
 fn is_local(headers: &HeaderMap) -> bool {
-    let proxied = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+    let proxied = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-real-ip",
+    ];
     is_loopback_host(headers) && !proxied.iter().any(|name| headers.contains_key(*name))
 }
 
@@ -304,7 +309,11 @@ pub(super) fn log_out(console: &Console, headers: &HeaderMap) -> Response {
         }
     }
     let mut response = page::see("/login");
-    let secure = if name.starts_with("__Host-") { " Secure;" } else { "" };
+    let secure = if name.starts_with("__Host-") {
+        " Secure;"
+    } else {
+        ""
+    };
     let gone = format!("{name}=; Path=/; HttpOnly;{secure} SameSite=Lax; Max-Age=0");
     if let Ok(gone) = HeaderValue::from_str(&gone) {
         response.headers_mut().insert(SET_COOKIE, gone);
@@ -316,8 +325,10 @@ pub(super) fn log_out(console: &Console, headers: &HeaderMap) -> Response {
 fn came_from_here(headers: &HeaderMap) -> Result<(), String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let refused = || {
-        Err("This was sent by a page of another site, and is not done: open the console itself.\n"
-            .to_owned())
+        Err(
+            "This was sent by a page of another site, and is not done: open the console itself.\n"
+                .to_owned(),
+        )
     };
     match text("sec-fetch-site") {
         Some("same-origin" | "none") => return Ok(()),
@@ -327,7 +338,11 @@ fn came_from_here(headers: &HeaderMap) -> Result<(), String> {
     match (text(ORIGIN.as_str()), text(HOST.as_str())) {
         (Some(origin), Some(host)) => {
             let from = origin.split_once("://").map(|(_, host)| host);
-            if from == Some(host) { Ok(()) } else { refused() }
+            if from == Some(host) {
+                Ok(())
+            } else {
+                refused()
+            }
         }
         (Some(_) | None, _) => Ok(()),
     }
@@ -428,9 +443,18 @@ mod tests {
             (&[("sec-fetch-site", "same-origin")][..], true),
             (&[("sec-fetch-site", "cross-site")], false),
             (&[("sec-fetch-site", "same-site")], false),
-            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], true),
-            (&[("host", "shop.example"), ("origin", "https://shop.example")], true),
-            (&[("host", "shop.example"), ("origin", "https://evil.example")], false),
+            (
+                &[("sec-fetch-site", "same-origin"), ("origin", "null")],
+                true,
+            ),
+            (
+                &[("host", "shop.example"), ("origin", "https://shop.example")],
+                true,
+            ),
+            (
+                &[("host", "shop.example"), ("origin", "https://evil.example")],
+                false,
+            ),
             (&[("host", "shop.example"), ("origin", "null")], false),
             (&[("host", "shop.example")], true),
         ] {

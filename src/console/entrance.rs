@@ -180,7 +180,11 @@ pub(super) async fn set_up(
             access::log_in(&console, &headers, &account, "/")
         }
         Err(error) => {
-            let page = setup_page(&console, &said.key, Some(&page::capital(&error.to_string())));
+            let page = setup_page(
+                &console,
+                &said.key,
+                Some(&page::capital(&error.to_string())),
+            );
             page::html(StatusCode::BAD_REQUEST, page)
         }
     }

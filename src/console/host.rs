@@ -36,7 +36,13 @@ impl Hosts {
     /// Loopback's own names and `also`.
     pub fn new(also: &[String]) -> Self {
         let also = also.iter().map(|name| name.to_ascii_lowercase());
-        Hosts(LOOPBACK.into_iter().map(str::to_owned).chain(also).collect())
+        Hosts(
+            LOOPBACK
+                .into_iter()
+                .map(str::to_owned)
+                .chain(also)
+                .collect(),
+        )
     }
 
     fn allow(&self, authority: &str) -> bool {

@@ -213,9 +213,11 @@ impl FromRequestParts<Console> for Asking {
     async fn from_request_parts(parts: &mut Parts, _: &Console) -> Result<Self, Self::Rejection> {
         let known = parts.extensions.get::<Option<Arc<Caller>>>();
         // A route that is for anyone must not ask who it is.
-        known.cloned().flatten().map(Asking).ok_or_else(|| {
-            host::plain(StatusCode::UNAUTHORIZED, "Log in first.\n".to_owned())
-        })
+        known
+            .cloned()
+            .flatten()
+            .map(Asking)
+            .ok_or_else(|| host::plain(StatusCode::UNAUTHORIZED, "Log in first.\n".to_owned()))
     }
 }
 

@@ -162,7 +162,11 @@ pub(super) fn form_key(caller: &Caller) -> Markup {
 pub(super) fn capital(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().map(|c| c.to_uppercase().collect::<String>());
-    let stop = if sentence.ends_with(['.', '!', '?']) { "" } else { "." };
+    let stop = if sentence.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     format!("{}{}{stop}", first.unwrap_or_default(), letters.as_str())
 }
 

@@ -21,12 +21,7 @@ pub(super) async fn list(State(console): State<Console>, Asking(caller): Asking)
     answer(&console, &caller, StatusCode::OK, None)
 }
 
-fn answer(
-    console: &Console,
-    caller: &Caller,
-    status: StatusCode,
-    told: Option<&str>,
-) -> Response {
+fn answer(console: &Console, caller: &Caller, status: StatusCode, told: Option<&str>) -> Response {
     let accounts = match console.office.accounts() {
         Ok(accounts) => accounts,
         Err(error) => return page::broken(&error),
@@ -59,7 +54,10 @@ fn answer(
             }
         }
     };
-    page::html(status, page::frame(console, caller, "/people", "People", &content))
+    page::html(
+        status,
+        page::frame(console, caller, "/people", "People", &content),
+    )
 }
 
 fn row(account: &Account, caller: &Caller) -> Markup {
@@ -171,11 +169,19 @@ pub(super) async fn erase_account(
         let device = phone.device;
         let revoked = operate::act(console, by, operate::Action::Revoke { device }).await;
         if let Err(undone) = revoked {
-            tracing::error!("a phone of an erased account still opens the gate: {}", undone.sentence());
+            tracing::error!(
+                "a phone of an erased account still opens the gate: {}",
+                undone.sentence()
+            );
         }
     }
     // By number: its name is what was to be forgotten.
-    console.note(by, "erase account", &format!("account {}", id.0), wall_now());
+    console.note(
+        by,
+        "erase account",
+        &format!("account {}", id.0),
+        wall_now(),
+    );
     Ok(())
 }
 

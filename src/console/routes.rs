@@ -51,26 +51,42 @@ fn access(method: &str, path: &str) -> Access {
 }
 
 pub(super) fn router(console: &Console) -> Router<Console> {
-    table().into_iter().fold(Router::new(), |router, (route, handler)| {
-        let door = Door {
-            console: console.clone(),
-            access: route.access,
-        };
-        router.route(
-            route.path,
-            handler.route_layer(from_fn_with_state(door, authorise)),
-        )
-    })
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, (route, handler)| {
+            let door = Door {
+                console: console.clone(),
+                access: route.access,
+            };
+            router.route(
+                route.path,
+                handler.route_layer(from_fn_with_state(door, authorise)),
+            )
+        })
 }
 
 fn table() -> Vec<(Route, MethodRouter<Console>)> {
     let look = |path, access, handler: MethodRouter<Console>| {
         let method = "GET";
-        (Route { method, path, access }, handler)
+        (
+            Route {
+                method,
+                path,
+                access,
+            },
+            handler,
+        )
     };
     let change = |path, access, handler: MethodRouter<Console>| {
         let method = "POST";
-        (Route { method, path, access }, handler)
+        (
+            Route {
+                method,
+                path,
+                access,
+            },
+            handler,
+        )
     };
     vec![
         look("/", EVERYBODY, get(super::index)),
@@ -133,7 +149,11 @@ fn table() -> Vec<(Route, MethodRouter<Console>)> {
         look("/control", OPERATOR, get(control::show)),
         change("/control/{what}", OPERATOR, post(control::turn)),
         look("/journal", OPERATOR_AND_TESTER, get(journal::list)),
-        change("/journal/verify", OPERATOR_AND_TESTER, post(journal::verify)),
+        change(
+            "/journal/verify",
+            OPERATOR_AND_TESTER,
+            post(journal::verify),
+        ),
         look("/people", OPERATOR, get(people::list)),
         change("/people", OPERATOR, post(people::add)),
         change("/people/{id}/password", OPERATOR, post(people::password)),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
 use crate::checkout::payment::{Charge, PaymentState};
+use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
 use crate::observation::DeviceId;
 use crate::store::{Definition, Node, NodeName, ProductId};
@@ -23,7 +23,9 @@ use crate::units::{Currency, Milligrams, Money, Timestamp};
 pub use super::event_log::{EVENTS_MAX, EventKind, EventLog, EventView};
 pub use floor::{BodyView, Watch};
 pub use rates::{Rate, Rates};
-pub use reviews::{Backlog, CHOICES_MAX, ChoiceView, CorrectionView, DecidedView, NearView, ReviewView};
+pub use reviews::{
+    Backlog, CHOICES_MAX, ChoiceView, CorrectionView, DecidedView, NearView, ReviewView,
+};
 pub use stock::Moves;
 
 /// Receipts that a [`ReceiptLog`] keeps; beyond, the oldest is forgotten (the journal has them all).

@@ -43,7 +43,10 @@ fn a_store_tells_machines_how_it_is_and_obeys_its_operator() {
     );
 
     let anna = "Stroll-Operator: anna\r\n";
-    assert_eq!(operate(console, "close", "Stroll-Operator: \r\n"), "HTTP/1.1 403 Forbidden");
+    assert_eq!(
+        operate(console, "close", "Stroll-Operator: \r\n"),
+        "HTTP/1.1 403 Forbidden"
+    );
     assert_eq!(operate(console, "sing", anna), "HTTP/1.1 404 Not Found");
     for (what, undo, said) in [
         ("close", "open", "the store was closed by anna"),

@@ -130,9 +130,11 @@ function follow(cart) {
   addEventListener('pagehide', () => source.close(), { once: true })
 }
 
-if (frame) code().catch((error) => trouble(error.message || 'This browser keeps no keys: leave private browsing, or use another.'))
 const cart = document.querySelector('#cart')
-if (cart) follow(cart)
+const unusable = 'This browser keeps no keys: leave private browsing, or use another.'
+// A phone that is new has to be known before its cart can be asked for.
+const known = frame ? code().catch((error) => trouble(error.message || unusable)) : Promise.resolve()
+known.then(() => cart && follow(cart))
 addEventListener('online', () => body.classList.remove('offline'))
 addEventListener('offline', () => body.classList.add('offline'))
 if (!navigator.onLine) body.classList.add('offline')

@@ -93,6 +93,9 @@ fn map(console: &Console, view: &StoreView) -> Markup {
     let frame = Frame::of(layout, &view.bodies);
     let (width, height) = frame.size();
     let people = view.bodies.len();
+    if layout.shelves.is_empty() && people == 0 {
+        return html! { p .empty { "The definition names no shelves, and no camera sees anybody." } };
+    }
     html! {
         svg .map viewBox={ "0 0 " (width) " " (height) } role="img" aria-label={ "The floor with " (people) " people" } {
             @for (name, left, right, front) in gondolas(layout) {

@@ -36,7 +36,8 @@ pub async fn list(
     Query(place): Query<Where>,
 ) -> Response {
     let Some(path) = console.journal.clone() else {
-        let content = html! { h1 { "Journal" } p .empty { "This console has no journal to look into." } };
+        let content =
+            html! { h1 { "Journal" } p .empty { "This console has no journal to look into." } };
         return shown(&console, &caller, HERE, "Journal", &content);
     };
     let read = tokio::task::spawn_blocking(move || read(&path, place.to)).await;
@@ -52,7 +53,9 @@ pub async fn list(
                 @if to > SHOWN { a .button href={ "/journal?to=" (to - SHOWN) } data-hotkey="j" { "Older" } }
             }
         },
-        Ok(Err(error)) => html! { h1 { "Journal" } p .notice role="alert" { (page::capital(&error.to_string())) } },
+        Ok(Err(error)) => {
+            html! { h1 { "Journal" } p .notice role="alert" { (page::capital(&error.to_string())) } }
+        }
         Err(_) => html! { h1 { "Journal" } p .notice role="alert" { "It could not be read." } },
     };
     shown(&console, &caller, HERE, "Journal", &content)

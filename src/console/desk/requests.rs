@@ -77,7 +77,10 @@ pub fn state_badge(state: RequestState) -> Markup {
     html! { span .badge .(class) { (text) } }
 }
 
-fn open_corrections<'v>(view: &'v StoreView, seen_to: &BTreeSet<String>) -> Vec<&'v CorrectionView> {
+fn open_corrections<'v>(
+    view: &'v StoreView,
+    seen_to: &BTreeSet<String>,
+) -> Vec<&'v CorrectionView> {
     let open = |c: &&CorrectionView| !seen_to.contains(&c.change.to_string());
     view.corrections.iter().filter(open).collect()
 }
@@ -106,9 +109,16 @@ fn request_row(request: &Request, console: &Console, caller: &Caller, may: bool)
 fn correction_row(correction: &CorrectionView, caller: &Caller, may: bool) -> Markup {
     let action = |answer: &str| {
         let change = &correction.change;
-        format!("/corrections/{}/{}/{}/{answer}", change.node, change.outbox, change.sequence)
+        format!(
+            "/corrections/{}/{}/{}/{answer}",
+            change.node, change.outbox, change.sequence
+        )
     };
-    let way = if correction.delta_mg.0 > 0 { "came back to" } else { "left" };
+    let way = if correction.delta_mg.0 > 0 {
+        "came back to"
+    } else {
+        "left"
+    };
     html! {
         li {
             div .grow {
@@ -192,10 +202,11 @@ pub async fn correct(
     let Some(correction) = found else {
         return page::not_found();
     };
-    let refund: Option<(SessionId, i64)> = correction.refund.filter(|_| accepts).and_then(|refund| {
-        let whose = correction.shoppers.first()?;
-        Some((whose.session.clone(), refund.minor))
-    });
+    let refund: Option<(SessionId, i64)> =
+        correction.refund.filter(|_| accepts).and_then(|refund| {
+            let whose = correction.shoppers.first()?;
+            Some((whose.session.clone(), refund.minor))
+        });
     if accepts && refund.is_none() {
         let why = "It says of no single shopper what to give back: look at their visits.";
         return answer(&console, &caller, StatusCode::CONFLICT, Some(why));

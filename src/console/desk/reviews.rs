@@ -107,7 +107,11 @@ async fn answer(
     };
     let review = &view.reviews[index];
     let seen = observation(console.journal.clone(), review.change.clone()).await;
-    let beside = |index: usize| view.reviews.get(index).map(|r| format!("/reviews/{}", r.review));
+    let beside = |index: usize| {
+        view.reviews
+            .get(index)
+            .map(|r| format!("/reviews/{}", r.review))
+    };
     let next = beside(index + 1).or_else(|| beside(0).filter(|_| index > 0));
     let before = index.checked_sub(1).and_then(beside);
     let decides = caller.may(routes::access_of_change("/reviews/{id}"));
@@ -220,7 +224,9 @@ fn chance(ppm: u32) -> Markup {
 
 /// `CODE*2,CODE*1`, as [`items`] reads it.
 fn written(all: &[crate::observation::Item]) -> String {
-    let each: Vec<String> = (all.iter()).map(|i| format!("{}*{}", i.product, i.quantity)).collect();
+    let each: Vec<String> = (all.iter())
+        .map(|i| format!("{}*{}", i.product, i.quantity))
+        .collect();
     each.join(",")
 }
 
@@ -287,7 +293,11 @@ fn near_row(near: &NearView) -> Markup {
 }
 
 /// What the load cells say: each plate with its change, and the moments.
-fn scale_section(review: &ReviewView, seen: Option<&ShelfObservation>, console: &Console) -> Markup {
+fn scale_section(
+    review: &ReviewView,
+    seen: Option<&ShelfObservation>,
+    console: &Console,
+) -> Markup {
     html! {
         section .card aria-labelledby="h-scale" {
             h2 #h-scale { "What the scale says" }
@@ -335,7 +345,9 @@ fn plates(seen: &ShelfObservation) -> Markup {
 
 fn carts_section(review: &ReviewView, view: &StoreView) -> Markup {
     let whose: Vec<&SessionId> = review.choices.iter().map(|c| &c.shopper.session).collect();
-    let carts: Vec<_> = (view.sessions.iter()).filter(|s| whose.contains(&&s.shopper.session)).collect();
+    let carts: Vec<_> = (view.sessions.iter())
+        .filter(|s| whose.contains(&&s.shopper.session))
+        .collect();
     html! {
         section .card aria-labelledby="h-carts" {
             h2 #h-carts { "Their carts" }
@@ -387,11 +399,20 @@ pub async fn decide(
 ) -> Response {
     let review = ReviewId::from(id);
     let session = said.session.filter(|s| !s.is_empty()).map(SessionId::from);
-    let single = said.product.map(|product| format!("{product}*{}", said.quantity.unwrap_or(1)));
+    let single = said
+        .product
+        .map(|product| format!("{product}*{}", said.quantity.unwrap_or(1)));
     let items = match items(&said.items.or(single).unwrap_or_default()) {
         Ok(items) => items,
         Err(why) => {
-            return answer(&console, &caller, &review, StatusCode::BAD_REQUEST, Some(&why)).await;
+            return answer(
+                &console,
+                &caller,
+                &review,
+                StatusCode::BAD_REQUEST,
+                Some(&why),
+            )
+            .await;
         }
     };
     let view = console.views.borrow().clone();

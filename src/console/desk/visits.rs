@@ -86,7 +86,13 @@ pub async fn one(
     Asking(caller): Asking,
     Path(id): Path<String>,
 ) -> Response {
-    answer(&console, &caller, &SessionId::from(id), StatusCode::OK, None)
+    answer(
+        &console,
+        &caller,
+        &SessionId::from(id),
+        StatusCode::OK,
+        None,
+    )
 }
 
 fn answer(
@@ -97,7 +103,10 @@ fn answer(
     why: Option<&str>,
 ) -> Response {
     let view = console.views.borrow().clone();
-    let visit = view.sessions.iter().find(|visit| visit.shopper.session == *id);
+    let visit = view
+        .sessions
+        .iter()
+        .find(|visit| visit.shopper.session == *id);
     let receipt = view.receipts.iter().find(|r| r.shopper.session == *id);
     let events: Vec<&EventView> = (view.events.iter())
         .filter(|event| event.shopper.as_ref().is_some_and(|s| s.session == *id))
@@ -151,7 +160,10 @@ fn cart(visit: &SessionView) -> Markup {
 }
 
 fn receipt_card(receipt: &ReceiptView, caller: &Caller, refunds: bool) -> Markup {
-    let left = receipt.refunds.map(|r| r.left).filter(|left| left.minor > 0);
+    let left = receipt
+        .refunds
+        .map(|r| r.left)
+        .filter(|left| left.minor > 0);
     html! {
         section .card aria-labelledby="h-receipt" {
             h2 #h-receipt { "Receipt" (paid_badge(receipt)) }
@@ -206,7 +218,13 @@ pub async fn refund(
     let Some(minor) = minor(&said.amount, console.definition.currency) else {
         let example = Money::new(250, console.definition.currency);
         let why = format!("Write an amount like {}.", amount(example));
-        return answer(&console, &caller, &session, StatusCode::BAD_REQUEST, Some(&why));
+        return answer(
+            &console,
+            &caller,
+            &session,
+            StatusCode::BAD_REQUEST,
+            Some(&why),
+        );
     };
     let action = Action::Refund {
         session: session.clone(),
@@ -216,7 +234,13 @@ pub async fn refund(
         Ok(()) => page::see(&format!("/visits/{session}")),
         Err(undone) => {
             let why = page::capital(&undone.sentence());
-            answer(&console, &caller, &session, StatusCode::CONFLICT, Some(&why))
+            answer(
+                &console,
+                &caller,
+                &session,
+                StatusCode::CONFLICT,
+                Some(&why),
+            )
         }
     }
 }
@@ -256,7 +280,11 @@ mod tests {
             ("2.5", "JPY", None),
             ("1.250", "KWD", Some(1250)),
         ] {
-            assert_eq!(minor(text, currency.parse().unwrap()), expected, "{text} {currency}");
+            assert_eq!(
+                minor(text, currency.parse().unwrap()),
+                expected,
+                "{text} {currency}"
+            );
         }
     }
 }

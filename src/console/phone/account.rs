@@ -165,7 +165,8 @@ pub async fn csv(State(console): State<Console>, Asking(caller): Asking) -> Resp
 }
 
 fn table(visits: &[Visit]) -> String {
-    let mut text = "visit,left,product,name,quantity,amount_minor,tax_minor,currency\r\n".to_owned();
+    let mut text =
+        "visit,left,product,name,quantity,amount_minor,tax_minor,currency\r\n".to_owned();
     for Visit { session, receipt } in visits {
         for line in &receipt.lines {
             let fields = [
@@ -189,7 +190,11 @@ fn table(visits: &[Visit]) -> String {
 fn quoted(field: &str) -> String {
     let is_number = field.parse::<f64>().is_ok();
     let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
-    let field = if formula { format!("'{field}") } else { field.to_owned() };
+    let field = if formula {
+        format!("'{field}")
+    } else {
+        field.to_owned()
+    };
     match field.contains([',', '"', '\r', '\n']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),
         false => field,

@@ -99,14 +99,20 @@ pub async fn events(State(console): State<Console>, Asking(caller): Asking) -> R
         .into_response()
 }
 
-async fn feed(console: &Console, phones: &[Phone], events: &mpsc::Sender<Result<Event, Infallible>>) {
+async fn feed(
+    console: &Console,
+    phones: &[Phone],
+    events: &mpsc::Sender<Result<Event, Infallible>>,
+) {
     let mut views = console.views.clone();
     let mut shown: Option<Option<SessionView>> = None;
     loop {
         let view: Arc<StoreView> = views.borrow_and_update().clone();
         let now = visit(&view, phones);
         if shown.as_ref().is_none_or(|shown| shown.as_ref() != now) {
-            let event = Event::default().event("cart").data(render(now).into_string());
+            let event = Event::default()
+                .event("cart")
+                .data(render(now).into_string());
             shown = Some(now.cloned());
             if events.send(Ok(event)).await.is_err() {
                 return;

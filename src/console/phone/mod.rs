@@ -158,7 +158,13 @@ pub async fn home(State(console): State<Console>, Asking(caller): Asking) -> Res
         }
         section #cart aria-label="Your cart" { (cart) }
     };
-    shown(&console, &caller, StatusCode::OK, ("/me", "Your code"), &content)
+    shown(
+        &console,
+        &caller,
+        StatusCode::OK,
+        ("/me", "Your code"),
+        &content,
+    )
 }
 
 /// `POST /me/phone`: a phone shows the key that it has made; the answer is its name.
@@ -200,7 +206,9 @@ async fn add_phone(console: &Console, caller: &Caller, key: Vec<u8>) -> Result<D
         key,
         role,
     };
-    act(console, &caller.name, enrol).await.map_err(|undone| undone.sentence())?;
+    act(console, &caller.name, enrol)
+        .await
+        .map_err(|undone| undone.sentence())?;
     let added = console.office.add_phone(caller.id(), &device, wall_now());
     let replaced = match added {
         Ok(replaced) => replaced,
@@ -212,7 +220,9 @@ async fn add_phone(console: &Console, caller: &Caller, key: Vec<u8>) -> Result<D
     };
     for device in replaced {
         let revoke = Action::Revoke { device };
-        act(console, &caller.name, revoke).await.map_err(|undone| undone.sentence())?;
+        act(console, &caller.name, revoke)
+            .await
+            .map_err(|undone| undone.sentence())?;
     }
     Ok(device)
 }

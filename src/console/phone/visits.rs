@@ -35,7 +35,13 @@ pub async fn list(State(console): State<Console>, Asking(caller): Asking) -> Res
         @if visits.is_empty() { p .empty { "After your first visit the receipt is here." } }
         @else { ul .rows { @for visit in &visits { (row(visit)) } } }
     };
-    shown(&console, &caller, StatusCode::OK, (HERE, "Receipts"), &content)
+    shown(
+        &console,
+        &caller,
+        StatusCode::OK,
+        (HERE, "Receipts"),
+        &content,
+    )
 }
 
 fn row(Visit { session, receipt }: &Visit) -> Markup {
@@ -58,7 +64,13 @@ pub async fn one(
     Asking(caller): Asking,
     Path(id): Path<String>,
 ) -> Response {
-    answer(&console, &caller, &SessionId::from(id), StatusCode::OK, None)
+    answer(
+        &console,
+        &caller,
+        &SessionId::from(id),
+        StatusCode::OK,
+        None,
+    )
 }
 
 fn answer(
@@ -68,10 +80,13 @@ fn answer(
     status: StatusCode,
     why: Option<&str>,
 ) -> Response {
-    let read = console.office.visit(caller.id(), session).and_then(|visit| {
-        let requests = console.office.requests(Some(caller.id()))?;
-        Ok((visit, requests))
-    });
+    let read = console
+        .office
+        .visit(caller.id(), session)
+        .and_then(|visit| {
+            let requests = console.office.requests(Some(caller.id()))?;
+            Ok((visit, requests))
+        });
     let (visit, requests) = match read {
         Ok((Some(visit), requests)) => (visit, requests),
         Ok((None, _)) => return page::not_found(),
@@ -162,15 +177,28 @@ pub async fn dispute(
     Form(said): Form<Dispute>,
 ) -> Response {
     let (session, product) = (SessionId::from(id), ProductId::from(said.product));
-    let asked = console.office.ask(caller.id(), &session, &product, &said.why, wall_now());
+    let asked = console
+        .office
+        .ask(caller.id(), &session, &product, &said.why, wall_now());
     match asked {
         Ok(()) => {
-            console.note(&caller.name, "ask", &format!("{product} of {session}"), wall_now());
+            console.note(
+                &caller.name,
+                "ask",
+                &format!("{product} of {session}"),
+                wall_now(),
+            );
             page::see(&format!("{HERE}/{session}"))
         }
         Err(error) => {
             let why = page::capital(&error.to_string());
-            answer(&console, &caller, &session, StatusCode::CONFLICT, Some(&why))
+            answer(
+                &console,
+                &caller,
+                &session,
+                StatusCode::CONFLICT,
+                Some(&why),
+            )
         }
     }
 }

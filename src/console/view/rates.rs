@@ -30,7 +30,11 @@ impl Rates {
         let rate = self.0.entry(stamped.stamp.node.clone()).or_default();
         let minute = stamped.clock.wall_us.0.div_euclid(MINUTE_US);
         if minute != rate.minute {
-            rate.a_minute = if minute == rate.minute + 1 { rate.counted } else { 0 };
+            rate.a_minute = if minute == rate.minute + 1 {
+                rate.counted
+            } else {
+                0
+            };
             (rate.minute, rate.counted) = (minute, 0);
         }
         rate.counted += 1;

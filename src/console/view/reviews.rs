@@ -142,7 +142,11 @@ fn seen(change: &Attributed, definition: &Definition) -> Vec<(String, u32)> {
     let Some(seen) = &change.seen else {
         return Vec::new();
     };
-    let best = seen.likelihoods.iter().map(|l| l.log_likelihood_milli).max();
+    let best = seen
+        .likelihoods
+        .iter()
+        .map(|l| l.log_likelihood_milli)
+        .max();
     let best = best.unwrap_or(0).max(seen.others_milli);
     let weight = |milli: i64| ((milli - best) as f64 / 1e3).exp();
     let all: f64 = (seen.likelihoods.iter())

@@ -37,8 +37,9 @@ impl Moves {
 
     /// Adds what a decision says.
     pub fn push(&mut self, decision: &Decision) {
-        if let Decision::Attributed(change) | Decision::Revised(change) | Decision::Unwatched(change) =
-            decision
+        if let Decision::Attributed(change)
+        | Decision::Revised(change)
+        | Decision::Unwatched(change) = decision
         {
             self.since.get_or_insert(change.at);
             self.attribute(change);
@@ -90,10 +91,16 @@ impl Moves {
     /// Units of a product that have come to a shelf (or, negative, left it) since a time; None if that is not known so
     /// far back.
     pub fn since(&self, shelf: ShelfId, product: &ProductId, time: Timestamp) -> Option<i64> {
-        if self.since.is_some_and(|since| time < since && self.order.len() >= CHANGES_MAX) {
+        if self
+            .since
+            .is_some_and(|since| time < since && self.order.len() >= CHANGES_MAX)
+        {
             return None;
         }
-        let later = self.changes.values().filter(|m| m.shelf == shelf && m.at > time);
+        let later = self
+            .changes
+            .values()
+            .filter(|m| m.shelf == shelf && m.at > time);
         let units = later.flat_map(|m| &m.units).filter(|(of, _)| of == product);
         Some(units.map(|(_, units)| units).sum())
     }

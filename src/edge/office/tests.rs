@@ -132,7 +132,10 @@ fn erasing_leaves_nothing_and_the_last_operator_stays() {
         .unwrap();
     office.note("Sam", "log in", "", NOON).unwrap();
     office.erase(sam.id).unwrap();
-    assert_eq!(office.notes(1).unwrap()[0].who, format!("account {}", sam.id.0));
+    assert_eq!(
+        office.notes(1).unwrap()[0].who,
+        format!("account {}", sam.id.0)
+    );
     for table in ["login", "phone", "visit", "request"] {
         let rows: i64 = office
             .lock()

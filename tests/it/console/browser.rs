@@ -27,18 +27,8 @@ pub struct Served {
 }
 
 impl Served {
+    /// One at which everybody from this machine is the operator, as in a demo.
     pub fn new(view: StoreView) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        let (views, seen) = watch::channel(Arc::new(view));
-        let (stop, stopped) = oneshot::channel::<()>();
         let office = Office::in_memory().expect("an office");
         let account = office
             .add_account("demo", Part::Operator, "correct horse", NOON)
@@ -50,6 +40,21 @@ impl Served {
         options.allowed_hosts = vec!["shop.example".to_owned()];
         options.guest = Some(Guest { account, token });
         options.key = ConsoleKey::new(CONSOLE_KEY);
+        Self::with(view, options)
+    }
+
+    pub fn with(view: StoreView, options: ConsoleOptions) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let (views, seen) = watch::channel(Arc::new(view));
+        let (stop, stopped) = oneshot::channel::<()>();
         let server = runtime.spawn(serve(listener, options, seen, async {
             let _ = stopped.await;
         }));
@@ -60,6 +65,11 @@ impl Served {
             server,
             runtime,
         }
+    }
+
+    /// Does something beside the server.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -85,6 +95,19 @@ impl Served {
         self.raw(&format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n"
         ))
+    }
+
+    /// The head of an answer that does not end.
+    pub fn head_of(&self, path: &str, more: &str) -> Answer {
+        let mut stream = self.connect();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut head).expect("a head"), 0, "{head}");
+        }
+        Answer(head)
     }
 
     pub fn events(&self) -> Events {

@@ -219,7 +219,7 @@ fn console_requests() {
         }
         let alive = ask(
             address,
-            b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer only-for-the-fuzz\r\nConnection: close\r\n\r\n",
             20_000,
         );
         if !alive.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200")) {
