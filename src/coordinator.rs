@@ -163,8 +163,8 @@ struct EnrolledDevice {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Visit {
     last_seen: Timestamp,
-    /// The shelves that it came within reach of.
-    near: BTreeSet<ShelfId>,
+    /// The shelves that it came within reach of, with the last time.
+    near: BTreeMap<ShelfId, Timestamp>,
 }
 
 /// The pure core.
@@ -310,6 +310,11 @@ impl Coordinator {
         self.intake.nodes()
     }
 
+    /// What a node last said of itself, since the coordinator started.
+    pub fn status(&self, node: &NodeName) -> Option<&NodeStatus> {
+        self.intake.status(node)
+    }
+
     /// Applies a decision and hands it to the journal.
     fn decide(&mut self, decision: Decision, out: &mut Vec<Output>) {
         let reviewed = self.state.change_of_review(&decision);
@@ -327,6 +332,7 @@ impl Coordinator {
     }
 
     fn told_status(&mut self, status: &NodeStatus, now: Timestamp, out: &mut Vec<Output>) {
+        self.intake.told(status);
         match status.state {
             NodeState::Online => {
                 self.intake.heard(&status.node, now);

@@ -49,18 +49,21 @@
 //! The world:
 //!
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
-//!   (the embedded one), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
+//!   (the embedded one, and the door to it), [`edge::credentials`] and [`edge::provision`] (who is who on the network), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
 //!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
 //!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders), [`edge::camera`] (where frames come
 //!   from), [`edge::pictures`], [`edge::models`] (networks with their cards), [`edge::gallery`] (enrolled products),
-//!   [`edge::shelf_cameras`] (frames around a change).
+//!   [`edge::shelf_cameras`] (frames around a change), [`edge::converter`] (drivers of load cells), [`edge::gate`] and
+//!   [`edge::presence`] (drivers of what else is wired to a Pi), [`edge::node`] (a node at work on converters), `edge::rpi` (the Pi's
+//!   pins), [`edge::simulated`] (a board that isn't there).
 //! - [`console`]: the page, rendered on the server, live by server-sent events.
 //! - [`command`]: the subcommands; only they wire edge, console and domain together.
 //! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
-//!   store; `corner.toml`, a small one to copy.
+//!   store; `corner.toml`, a small one to copy; `node.toml`, what is wired to its shelf, and `situation.toml`, what may happen to
+//!   that; `systemd/`, `pi/`, `wiring.md` and `bill-of-materials.md` for building it.
 //! - `tests/it/`: one integration binary. `tests/floors.toml`: figures that may not get worse. `benches/`: speed.
 //!
 //! # What always holds

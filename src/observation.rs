@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{NodeName, ProductId, ShelfId};
+use crate::store::{NodeName, PlateId, ProductId, ShelfId};
 use crate::units::{Milligrams, Point, Timestamp, text_id};
 
 text_id! {
@@ -384,6 +384,39 @@ pub struct NodeStatus {
     /// The outbox that it speaks with: `online` asks what is committed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbox: Option<OutboxId>,
+    /// Plates that can't be relied on, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<PlateFault>,
+    /// How the reading of the plates goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SamplingReport>,
+}
+
+/// A plate that a node can't rely on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PlateFault {
+    pub plate: PlateId,
+    /// What is wrong, in a sentence.
+    pub what: String,
+    pub since: Timestamp,
+}
+
+/// How the reading of a node's plates went over the last seconds.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct SamplingReport {
+    /// Counts that a plate gave, a thousand seconds.
+    pub rate_millihertz: u64,
+    /// How much later than wanted the reading woke: 99 of 100 times at most so, and the worst.
+    pub late_us_p99: u64,
+    pub late_us_max: u64,
+    /// Samples that were lost, all plates together, by why.
+    pub interrupted: u64,
+    pub not_ready: u64,
+    pub saturated: u64,
+    /// Those that the rest of the program was too slow for, since the start.
+    pub dropped: u64,
 }
 
 /// Whether a node is there.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::Failed;
+use super::{Failed, node_service};
 use crate::edge::definition_file::{self, LoadError};
 use crate::store::Offline;
 use crate::store::normal_form::NormalForm;
@@ -24,6 +24,11 @@ enum Action {
     /// Check a definition and name every mistake with its line
     Check {
         /// The definition, a TOML file
+        file: PathBuf,
+    },
+    /// Check a node's configuration and name every mistake with its line
+    CheckNode {
+        /// The configuration, a TOML file
         file: PathBuf,
     },
     /// Show a definition as the store understands it, with every default
@@ -46,6 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             print_warnings(&warnings);
             print(&format!("ok: {}\n", summary(&definition, warnings.len())))
         }
+        Action::CheckNode { file } => print(&node_service::check(&file)?),
         Action::Show { file, json } => {
             let (definition, _) = match &file {
                 Some(file) => load(file)?,

@@ -20,7 +20,7 @@ use crate::coordinator::{Coordinator, Effect, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::edge::live::{self, Alarm, Watcher};
 use crate::edge::shell::{Observer, Shell};
-use crate::observation::{DeviceId, Stamped};
+use crate::observation::{DeviceId, NodeStatus, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
 
@@ -301,6 +301,7 @@ fn snapshot(
             continue;
         };
         node.heard_age_ms = heard_at.map(|at| milliseconds(at, wall));
+        node.trouble = core.status(&node.name).map(ailments).unwrap_or_default();
         node.watermark_lag_ms = promised.map(|to| milliseconds(to, now));
         node.health = if core.state().silent.contains_key(&node.name) {
             NodeHealth::Silent
@@ -324,6 +325,14 @@ fn snapshot(
     view.is_closed = state.bars.contains_key(&Bar::Closed);
     view.is_emergency = state.bars.contains_key(&Bar::Emergency);
     view
+}
+
+/// What is wrong with a node and its plates, in a line; empty if nothing is.
+fn ailments(status: &NodeStatus) -> String {
+    let faults = status.faults.iter();
+    let plates = faults.map(|fault| format!("plate {}: {}", fault.plate, fault.what));
+    let own = Some(status.trouble.clone()).filter(|trouble| !trouble.is_empty());
+    own.into_iter().chain(plates).collect::<Vec<_>>().join("; ")
 }
 
 fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {

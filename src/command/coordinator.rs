@@ -1,6 +1,6 @@
 //! `stroll coordinator`: the store itself, as a service beside nodes that run elsewhere.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,15 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 
+use super::credentials_args::{CredentialsArgs, client_tls};
 use super::live_store::{self, OpenStore, Setup};
 use super::operating::{self, Disk};
 use super::payment::{Payment, PaymentArgs};
 use super::serving::{self, ConsoleArgs};
 use super::store_at;
 use crate::coordinator::Input;
-use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
+use crate::edge::broker::{BrokerOptions, EmbeddedBroker, PORT, TLS_PORT};
+use crate::edge::credentials::{ClientTls, Who};
 use crate::edge::definition_file;
 use crate::edge::mqtt::BrokerUrl;
 use crate::edge::recording::{self, OpenOptions};
@@ -40,12 +42,18 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
     /// Use this MQTT broker instead of the one inside the program
-    #[arg(long, value_name = "mqtt://HOST:PORT", conflicts_with = "mqtt_listen")]
+    #[arg(
+        long,
+        value_name = "mqtt[s]://HOST:PORT",
+        conflicts_with = "mqtt_listen"
+    )]
     broker: Option<BrokerUrl>,
-    /// Where the MQTT broker inside the program listens, port 0 takes a free one; anything but loopback is yours to
-    /// protect [default: 127.0.0.1:1883]
+    /// Where the MQTT broker inside the program listens, port 0 takes a free one; anything but loopback needs
+    /// --credentials, and then nodes have to show theirs [default: 127.0.0.1:1883, with credentials port 8883]
     #[arg(long, value_name = "IP:PORT")]
     mqtt_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
     /// Let the simulated phones of this recording in, whose nodes `stroll node` plays
     #[arg(long, value_name = "RECORDING")]
     enrol: Vec<PathBuf>,
@@ -68,6 +76,29 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
     runtime.block_on(serve(&args, definition, payment, enrolled, switch, stop))
+}
+
+/// The broker and how to connect to it; the one inside the program lives as long as it is held.
+fn broker(
+    args: &Args,
+    store: &str,
+) -> anyhow::Result<(BrokerUrl, Option<ClientTls>, Option<EmbeddedBroker>)> {
+    let credentials = args.credentials.load(store, &Who::Coordinator)?;
+    if let Some(broker) = &args.broker {
+        let tls = client_tls(broker, credentials.as_ref())?;
+        return Ok((broker.clone(), tls, None));
+    }
+    let port = if credentials.is_some() {
+        TLS_PORT
+    } else {
+        PORT
+    };
+    let listen = args.mqtt_listen;
+    let embedded = EmbeddedBroker::start(BrokerOptions {
+        listen: listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        door: credentials,
+    })?;
+    Ok((BrokerUrl::local(embedded.addr()), None, Some(embedded)))
 }
 
 fn enrolments(args: &Args, definition: &Arc<Definition>) -> anyhow::Result<Vec<Input>> {
@@ -95,14 +126,10 @@ async fn serve(
     let at = listener.local_addr()?;
     let mut options = args.console.options(&definition, &args.journal)?;
     let first = serving::opening(&mut options)?;
-    let (broker, _embedded) = match &args.broker {
-        Some(broker) => (broker.clone(), None),
-        None => {
-            let mut options = BrokerOptions::default();
-            options.listen = args.mqtt_listen.unwrap_or(options.listen);
-            let embedded = EmbeddedBroker::start(options)?;
-            (BrokerUrl::local(embedded.addr()), Some(embedded))
-        }
+    let (broker, tls, embedded) = broker(args, definition.id.as_str())?;
+    let for_nodes = match embedded.as_ref().and_then(EmbeddedBroker::door) {
+        Some(door) => format!("mqtts://{door}"),
+        None => broker.to_string(),
     };
     let nodes: Vec<NodeName> = (definition.layout.nodes.iter())
         .map(|node| node.name.clone())
@@ -111,7 +138,8 @@ async fn serve(
         definition: &definition,
         nodes: &nodes,
         journal: &args.journal,
-        broker: broker.clone(),
+        broker,
+        tls,
         clock: live_store::wall_clock(),
         payment: &payment,
     })
@@ -130,7 +158,7 @@ async fn serve(
         println!("{payment}");
     }
     println!(
-        "{} is open: look at http://{at}, nodes connect to {broker} (Ctrl-C ends it)",
+        "{} is open: look at http://{at}, nodes connect to {for_nodes} (Ctrl-C ends it)",
         definition.name
     );
     if let Some(path) = first {

@@ -116,9 +116,7 @@ async fn open(
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
     let mut options = args.console.options(&definition, &journal)?;
-    let broker = EmbeddedBroker::start(BrokerOptions {
-        listen: args.mqtt_listen,
-    })?;
+    let broker = EmbeddedBroker::start(BrokerOptions::at(args.mqtt_listen))?;
     let url = BrokerUrl::local(broker.addr());
 
     let speed = args.speed.unwrap_or(if args.once { 4.0 } else { 1.0 });
@@ -130,6 +128,7 @@ async fn open(
         nodes: &simulation.nodes(),
         journal: &journal,
         broker: url.clone(),
+        tls: None,
         clock: Arc::new(move || pace.event_now()),
         payment: &Payment::Sandbox,
     })

@@ -12,6 +12,7 @@ use super::console_feed::{self, EventClock, Feed, Handed};
 use super::payment::Payment;
 use crate::console::view::StoreView;
 use crate::coordinator::{Coordinator, Input};
+use crate::edge::credentials::ClientTls;
 use crate::edge::journal::Journal;
 use crate::edge::live::{self, LiveStore, StoreParts};
 use crate::edge::mqtt::{BrokerUrl, CoordinatorLink, CoordinatorOptions, LinkState};
@@ -28,6 +29,7 @@ pub struct Setup<'a> {
     pub nodes: &'a [NodeName],
     pub journal: &'a Path,
     pub broker: BrokerUrl,
+    pub tls: Option<ClientTls>,
     /// Event time, for the console.
     pub clock: EventClock,
     /// Who takes the money.
@@ -58,6 +60,7 @@ impl OpenStore {
             nodes,
             journal,
             broker,
+            tls,
             clock,
             payment,
         } = setup;
@@ -74,7 +77,8 @@ impl OpenStore {
             handed,
         } = console_feed::feed(definition, &shell, clock)?;
         shell.observe(observer);
-        let options = CoordinatorOptions::new(broker, definition.id.as_str());
+        let mut options = CoordinatorOptions::new(broker, definition.id.as_str());
+        options.tls = tls;
         let (link, deliveries) = CoordinatorLink::connect(options).await?;
         let state = link.state();
         let link = Arc::new(link);

@@ -6,9 +6,11 @@
 )]
 
 pub mod bench;
+pub mod calibrate;
 pub mod config;
 mod console_feed;
 pub mod coordinator;
+mod credentials_args;
 pub mod demo;
 pub mod enroll;
 pub mod evaluate;
@@ -17,12 +19,16 @@ pub mod import;
 pub mod journal;
 mod live_store;
 pub mod node;
+mod node_service;
+mod node_setup;
 mod operating;
 mod output_file;
 mod pace;
 mod payment;
 mod plot;
 mod printed;
+pub mod provision;
+pub mod record;
 pub mod replay;
 mod serving;
 mod shelf_camera_args;
@@ -56,6 +62,9 @@ pub enum Command {
     Config(config::Args),
     Coordinator(coordinator::Args),
     Node(node::Args),
+    Calibrate(calibrate::Args),
+    Record(record::Args),
+    Provision(provision::Args),
     Journal(journal::Args),
     Enroll(enroll::Args),
     Vision(vision::Args),
@@ -76,6 +85,9 @@ impl Command {
             Command::Config(args) => config::run(args),
             Command::Coordinator(args) => coordinator::run(args),
             Command::Node(args) => node::run(args),
+            Command::Calibrate(args) => calibrate::run(args),
+            Command::Record(args) => record::run(args),
+            Command::Provision(args) => provision::run(args),
             Command::Journal(args) => journal::run(args),
             Command::Enroll(args) => enroll::run(args),
             Command::Vision(args) => vision::run(args),

@@ -7,12 +7,17 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
+use super::credentials_args::{CredentialsArgs, client_tls};
+use super::node_service;
+use super::node_setup::Wiring;
 use super::pace::{self, Pace};
 use super::serving;
 use super::shelf_camera_args;
+use crate::edge::credentials::Who;
 use crate::edge::definition_file;
 use crate::edge::live::{Clock, LiveNode, Sensed};
 use crate::edge::mqtt::{BrokerUrl, LinkError, LinkState, NodeLink, NodeOptions};
+use crate::edge::node::config::NodeConfig;
 use crate::edge::outbox::{Outbox, OutboxOptions};
 use crate::edge::playback;
 use crate::edge::recording::{self, OpenOptions};
@@ -27,9 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A node that is told to stop gives the coordinator so long; the rest stays in the outbox.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Run one node of a store on the sensor data of a recording (real sensors come later)
+/// Run one node of a store: on its converters, on simulated ones, or on the sensor data of a recording
 ///
-/// Event time is the recorded one, so that a store whose nodes all play a recording prints the receipts that `stroll
+/// With --config the node reads the converters that the file wires, until Ctrl-C or SIGTERM; with --simulate they are
+/// simulated at their pins. A broken configuration does not end it: it stays reachable, shows the error, keeps recording raw
+/// samples, and goes on when the file is mended.
+///
+/// With --from it plays a recording. Event time is the recorded one, so that a store whose nodes all play a recording prints the receipts that `stroll
 /// replay` prints. Start them all within the store's node_silent_s. At the end of the recording each node promises
 /// the time after which nobody can be inside any more and no review is open; then it stays on the line, as a real
 /// node with nothing to see does, until Ctrl-C or SIGTERM.
@@ -38,24 +47,14 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// a recording counts once in a journal however often it is played.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The store's definition
-    #[arg(long, value_name = "FILE.toml")]
-    store: PathBuf,
-    /// Which of the store's nodes this is
-    #[arg(long, value_name = "NODE")]
-    name: String,
-    /// The store's MQTT broker
-    #[arg(long, value_name = "mqtt://HOST:PORT")]
-    broker: BrokerUrl,
-    /// Where what the coordinator has not committed yet is kept, made if there is none
-    #[arg(long, value_name = "FILE")]
-    outbox: PathBuf,
+    #[command(flatten)]
+    wiring: Wiring,
+    #[command(flatten)]
+    place: Option<Place>,
+    #[command(flatten)]
+    credentials: CredentialsArgs,
     /// Play this node's part of a recording
-    #[arg(
-        long,
-        value_name = "RECORDING",
-        required_unless_present = "deliver_only"
-    )]
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["config", "simulate"])]
     from: Option<PathBuf>,
     /// How many times faster than life the recording is played
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = pace::speed)]
@@ -77,6 +76,28 @@ pub struct Args {
     eyes: shelf_camera_args::Args,
 }
 
+/// A node that no configuration names.
+#[derive(Clone, Debug, clap::Args)]
+struct Place {
+    /// The store's definition
+    #[arg(long, value_name = "FILE.toml", required = false, requires_all = ["name", "broker", "outbox"], conflicts_with = "config")]
+    store: PathBuf,
+    /// Which of the store's nodes this is
+    #[arg(long, value_name = "NODE", required = false, requires = "store")]
+    name: String,
+    /// The store's MQTT broker
+    #[arg(
+        long,
+        value_name = "mqtt://HOST:PORT",
+        required = false,
+        requires = "store"
+    )]
+    broker: BrokerUrl,
+    /// Where what the coordinator has not committed yet is kept, made if there is none
+    #[arg(long, value_name = "FILE", required = false, requires = "store")]
+    outbox: PathBuf,
+}
+
 fn missed(text: &str) -> Result<f64, String> {
     (text.parse().ok())
         .filter(|s| (0.0..=86_400.0).contains(s))
@@ -85,24 +106,64 @@ fn missed(text: &str) -> Result<f64, String> {
 
 /// Runs the node.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let definition = Arc::new(definition_file::load(&args.store)?.0);
-    let name = node_name(&args, &definition)?;
+    let is_played = args.from.is_some() || args.deliver_only;
+    match args.place.clone() {
+        None if is_played => Err(anyhow::anyhow!(
+            "a recording is played by a node that --store, --name, --broker and --outbox name"
+        )),
+        None => on_runtime(|stop| async move {
+            node_service::run(&args.wiring, &args.credentials, stop).await
+        }),
+        Some(place) if is_played => play_part(&args, &place),
+        Some(place) => {
+            let definition = Arc::new(definition_file::load(&place.store)?.0);
+            let name = node_name(&place, &definition)?;
+            if args.wiring.simulate.is_none() {
+                bail!("say what the node reads: --config, --simulate or --from");
+            }
+            let config = NodeConfig::bench(
+                &definition,
+                &name,
+                &place.store,
+                place.broker,
+                &place.outbox,
+            );
+            let setup = args.wiring.complete(config, definition)?;
+            on_runtime(|stop| node_service::serve(setup, &args.credentials, stop))
+        }
+    }
+}
+
+/// Runs a service until it ends or a signal tells it to.
+fn on_runtime<F: Future<Output = anyhow::Result<()>>>(
+    work: impl FnOnce(watch::Receiver<bool>) -> F,
+) -> anyhow::Result<()> {
+    let (_switch, stop) = serving::stop_switch()?;
+    let runtime =
+        tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
+    runtime.block_on(work(stop))
+}
+
+fn play_part(args: &Args, place: &Place) -> anyhow::Result<()> {
+    let definition = Arc::new(definition_file::load(&place.store)?.0);
+    let name = node_name(place, &definition)?;
     let part = match &args.from {
         Some(path) => Some(Part::open(path, &definition, &name)?),
         None => None,
     };
-    let outbox = open_outbox(&args.outbox, &name, part.as_ref())?;
+    let outbox = open_outbox(&place.outbox, &name, part.as_ref())?;
     if !args.eyes.is_empty() && outbox.last_sequence() > 0 {
         bail!(
             "{}: what cameras saw can't be seen again, so with --shelf-camera a recording is played into a new outbox",
-            args.outbox.display()
+            place.outbox.display()
         );
     }
-    let (_switch, stop) = serving::stop_switch()?;
-    let runtime =
-        tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
-    runtime.block_on(async {
-        let options = NodeOptions::new(args.broker.clone(), definition.id.as_str());
+    let who = Who::Node(name.clone());
+    let credentials = args.credentials.load(definition.id.as_str(), &who)?;
+    let tls = client_tls(&place.broker, credentials.as_ref())?;
+    on_runtime(|stop| async move {
+        let mut options = NodeOptions::new(place.broker.clone(), definition.id.as_str());
+        options.tls = tls;
         match part {
             None => deliver(NodeLink::connect(options, outbox).await?).await,
             Some(part) => {
@@ -113,16 +174,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 let link = NodeLink::connect(options, outbox).await?;
                 println!(
                     "Node {name} is on the line at {} (Ctrl-C ends it)",
-                    args.broker
+                    place.broker
                 );
-                play(&args, part, start, link, stop).await
+                play(args, part, start, link, stop).await
             }
         }
     })
 }
 
-fn node_name(args: &Args, definition: &Definition) -> anyhow::Result<NodeName> {
-    let name = NodeName::from(args.name.as_str());
+fn node_name(place: &Place, definition: &Definition) -> anyhow::Result<NodeName> {
+    let name = NodeName::from(place.name.as_str());
     if definition.layout.node(&name).is_none() {
         let known: Vec<&str> = (definition.layout.nodes.iter())
             .map(|node| node.name.as_str())

@@ -1,6 +1,6 @@
 //! Decides what is due, one after another in event time.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
@@ -153,16 +153,20 @@ impl Coordinator {
             .entry(segment.track.clone())
             .or_insert_with(|| Visit {
                 last_seen: segment.end,
-                near: BTreeSet::new(),
+                near: BTreeMap::new(),
             });
         visit.last_seen = visit.last_seen.max(segment.end);
         let seen = |p: &crate::observation::Pose| {
-            p.head.or_else(|| p.hands.first().copied()).map(|s| s.place)
+            let place = p.head.or_else(|| p.hands.first().copied())?.place;
+            Some((place, p.at))
         };
-        let Some(place) = segment.poses.iter().rev().find_map(seen) else {
+        let Some((place, at)) = segment.poses.iter().rev().find_map(seen) else {
             return;
         };
-        visit.near.extend(self.floor.within_reach(place));
+        for shelf in self.floor.within_reach(place) {
+            let last = visit.near.entry(shelf).or_insert(at);
+            *last = at.max(*last);
+        }
     }
 
     pub(super) fn session_id(&self, whose: &str, at: Timestamp) -> SessionId {
@@ -197,5 +201,5 @@ pub(super) fn near<'a>(
         .visits
         .get(track)
         .into_iter()
-        .flat_map(|v| &v.near)
+        .flat_map(|v| v.near.keys())
 }

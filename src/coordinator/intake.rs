@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::inferring::PEAK_ERROR_S_MAX;
 use crate::checkout::attribution::reach::REACH_WINDOW_S;
-use crate::observation::{Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark};
+use crate::observation::{
+    NodeStatus, Observation, OpenInterval, OutboxId, Stamp, Stamped, Watermark,
+};
 use crate::store::NodeName;
 use crate::units::Timestamp;
 
@@ -83,6 +85,8 @@ struct Heard {
     waiting: VecDeque<Watermark>,
     /// Outboxes that have spoken since the start.
     outboxes: BTreeSet<OutboxId>,
+    /// What it last said of itself: shown, and never decided by.
+    status: Option<NodeStatus>,
 }
 
 impl Heard {
@@ -221,6 +225,18 @@ impl Intake {
         if let Some(heard) = self.nodes.get_mut(node) {
             heard.at = Some(now);
         }
+    }
+
+    /// What a node says of itself.
+    pub fn told(&mut self, status: &NodeStatus) {
+        if let Some(heard) = self.nodes.get_mut(&status.node) {
+            heard.status = Some(status.clone());
+        }
+    }
+
+    /// What a node last said of itself.
+    pub fn status(&self, node: &NodeName) -> Option<&NodeStatus> {
+        self.nodes.get(node)?.status.as_ref()
     }
 
     /// Waits as long for a node that is back as for one that has just moved on.

@@ -9,11 +9,26 @@ use std::collections::BTreeMap;
 
 use super::deciding::near;
 use super::{Coordinator, Output};
+use crate::checkout::attribution::clocks::OFFSET_MAX_S;
+use crate::checkout::attribution::reach::REACH_WINDOW_S;
 use crate::checkout::decision::{Decision, Movement, ReviewId};
 use crate::checkout::receipt::ReceiptLine;
 use crate::checkout::session::{Role, Session, SessionId, SessionState};
-use crate::observation::{Item, Observation};
+use crate::observation::{ChangeKind, Item, Observation, ShelfObservation};
 use crate::units::{Money, Timestamp};
+
+/// Who was last within reach of a shelf this long ago has no part in what begins there now, seconds: as far as attribution
+/// looks for hands, and as far as a clock may be off.
+const GONE_S: f64 = REACH_WINDOW_S + OFFSET_MAX_S;
+
+/// Whether a change can be the deed of somebody who left then: its moment was before that, and it takes or gives something.
+fn concerns(change: &ShelfObservation, exit: Timestamp) -> bool {
+    let moves = match change.kind {
+        ChangeKind::Touch => change.stood.is_some(),
+        ChangeKind::Take | ChangeKind::Put | ChangeKind::Foreign | ChangeKind::Unsure => true,
+    };
+    moves && change.peak <= exit
+}
 
 impl Coordinator {
     /// The next moment at which something happens to a session because time has passed, if it is not after `limit`.
@@ -203,20 +218,24 @@ impl Coordinator {
 
     /// Something that began before the exit is still going on where the shopper was.
     fn may_still_change(&self, session: &Session, exit: Timestamp) -> bool {
-        let Some(track) = &session.track else {
+        let Some(visit) = session.track.as_ref().and_then(|t| self.visits.get(t)) else {
             return false;
         };
-        let mine = |shelf| near(self, track).any(|s| *s == shelf);
+        // What began long after the shopper had gone from that shelf was somebody else.
+        let mine = |shelf, began: Timestamp| {
+            let last = visit.near.get(&shelf);
+            last.is_some_and(|last| began <= exit.min(last.plus_seconds(GONE_S)))
+        };
         // What a silent node left open makes the cart a draft instead: nobody knows when it ends.
         let silent = |node: &_| self.state.silent.contains_key(node);
         let mut open = self.intake.open(silent);
-        open.any(|o| o.since <= exit && mine(o.shelf))
+        open.any(|o| mine(o.shelf, o.since))
             || self
                 .intake
                 .waiting()
                 .any(|stamped| match &stamped.observation {
                     Observation::Shelf(change) => {
-                        change.start.min(change.peak) <= exit && mine(change.shelf)
+                        concerns(change, exit) && mine(change.shelf, change.start.min(change.peak))
                     }
                     Observation::Gap(gap) => gap.start <= exit,
                     Observation::Vision(_) | Observation::Body(_) | Observation::Gate(_) => false,

@@ -2,8 +2,10 @@
 //!
 //! It is rumqttd behind a seam: nothing outside this file knows. What it can't do, any other broker by URL can:
 //! it keeps sessions and retained messages in memory only (after a restart nodes publish their birth again and
-//! resend from their outboxes, so nothing is lost), it has no TLS and no access lists here, and a client that
-//! breaks its rules is dropped without a reason. Hence it listens on loopback unless told otherwise.
+//! resend from their outboxes, so nothing is lost), and asks nobody who they are. Hence it listens on loopback only;
+//! from elsewhere one comes to it through the [`door`], with TLS and a certificate.
+
+mod door;
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -18,10 +20,13 @@ use rumqttd::{
 };
 use tokio::sync::oneshot;
 
+use crate::edge::credentials::{Credentials, CredentialsError};
 use crate::edge::wire::PAYLOAD_BYTES_MAX;
 
 /// MQTT's own port.
 pub const PORT: u16 = 1883;
+/// The same with TLS.
+pub const TLS_PORT: u16 = 8883;
 
 /// Clients at once: nodes, a coordinator, and a few onlookers.
 const CONNECTIONS_MAX: usize = 256;
@@ -31,17 +36,19 @@ const INFLIGHT_MAX: usize = 200;
 const PACKET_BYTES_MAX: usize = 2 * PAYLOAD_BYTES_MAX;
 
 /// How the broker is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct BrokerOptions {
-    /// Where it listens; port 0 takes a free one, which [`EmbeddedBroker::addr`] tells.
+    /// Where it listens; port 0 takes a free one, which [`EmbeddedBroker::addr`] tells. Anything but loopback needs a
+    /// door.
     pub listen: SocketAddr,
+    /// With credentials, it is the door that listens there, and the broker behind it takes a free port of loopback.
+    pub door: Option<Credentials>,
 }
 
-impl Default for BrokerOptions {
-    fn default() -> Self {
-        BrokerOptions {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
-        }
+impl BrokerOptions {
+    /// Without a door, which only loopback may be.
+    pub fn at(listen: SocketAddr) -> Self {
+        BrokerOptions { listen, door: None }
     }
 }
 
@@ -50,6 +57,7 @@ impl Default for BrokerOptions {
 #[derive(Debug)]
 pub struct EmbeddedBroker {
     addr: SocketAddr,
+    door: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -57,17 +65,29 @@ pub struct EmbeddedBroker {
 impl EmbeddedBroker {
     /// Starts the broker; it takes connections when this returns.
     pub fn start(options: BrokerOptions) -> Result<Self, BrokerError> {
-        let addr = free_address(options.listen)?;
+        let (addr, door) = match options.door {
+            Some(credentials) => {
+                // Said at once, and not when the first node comes.
+                credentials.server()?;
+                let listener = bind(options.listen)?;
+                let addr = free_address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+                (addr, Some((listener, credentials)))
+            }
+            None if options.listen.ip().is_loopback() => (free_address(options.listen)?, None),
+            None => return Err(BrokerError::Open(options.listen)),
+        };
+        let door_addr = door.as_ref().and_then(|(door, _)| door.local_addr().ok());
         let (stop, stopped) = oneshot::channel();
         let (started, outcome) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("mqtt-broker".into())
-            .spawn(move || serve(addr, started, stopped))
+            .spawn(move || serve(addr, door, started, stopped))
             .map_err(|source| BrokerError::Start { addr, source })?;
         // A thread that ends without a word has dropped its sender, which ends this wait, too.
         match outcome.recv() {
             Ok(Ok(())) => Ok(EmbeddedBroker {
                 addr,
+                door: door_addr,
                 stop: Some(stop),
                 thread: Some(thread),
             }),
@@ -79,9 +99,14 @@ impl EmbeddedBroker {
         }
     }
 
-    /// Where it listens.
+    /// Where it listens on loopback.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where its door listens, if it has one.
+    pub fn door(&self) -> Option<SocketAddr> {
+        self.door
     }
 }
 
@@ -99,14 +124,18 @@ impl Drop for EmbeddedBroker {
 /// Finds out whether the address can be had before rumqttd is started, which would hide why not, and chooses a
 /// port in place of 0.
 fn free_address(listen: SocketAddr) -> Result<SocketAddr, BrokerError> {
-    TcpListener::bind(listen)
-        .and_then(|listener| listener.local_addr())
-        .map_err(|source| BrokerError::listening(listen, source))
+    let listener = bind(listen)?;
+    (listener.local_addr()).map_err(|source| BrokerError::listening(listen, source))
+}
+
+fn bind(listen: SocketAddr) -> Result<TcpListener, BrokerError> {
+    TcpListener::bind(listen).map_err(|source| BrokerError::listening(listen, source))
 }
 
 /// The broker's thread: serves until `stop` is used or dropped.
 fn serve(
     addr: SocketAddr,
+    door: Option<(TcpListener, Credentials)>,
     started: std::sync::mpsc::Sender<std::io::Result<()>>,
     stop: oneshot::Receiver<()>,
 ) {
@@ -136,11 +165,27 @@ fn serve(
         if started.send(outcome).is_err() || !listening {
             return;
         }
+        let door = async {
+            match door {
+                Some((listener, credentials)) => open_door(listener, credentials, addr).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            () = door => {}
             ended = serving => tracing::error!("the embedded broker at {addr} ended: {ended:?}"),
             _ = stop => {}
         }
     });
+}
+
+async fn open_door(listener: TcpListener, credentials: Credentials, inner: SocketAddr) {
+    let listener =
+        (listener.set_nonblocking(true)).and_then(|()| tokio::net::TcpListener::from_std(listener));
+    match listener {
+        Ok(listener) => door::keep(listener, credentials, inner).await,
+        Err(error) => tracing::error!("the broker's door does not open: {error}"),
+    }
 }
 
 /// rumqttd does not export its error type; what it says about the socket is found in the chain of sources.
@@ -195,6 +240,12 @@ fn server_settings(listen: SocketAddr) -> ServerSettings {
 /// Why the broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
+    #[error(
+        "the embedded broker does not listen on {0} for whoever comes: give it --credentials (`stroll provision coordinator` makes them), or let it listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     #[error("port {addr} is in use: stop the other program or choose another with --mqtt-listen")]
     PortInUse { addr: SocketAddr },
     #[error(
@@ -231,7 +282,7 @@ mod tests {
     #[test]
     fn it_takes_connections_when_start_returns_and_none_after_the_drop() {
         for _ in 0..5 {
-            let broker = EmbeddedBroker::start(BrokerOptions { listen: ANY }).unwrap();
+            let broker = EmbeddedBroker::start(BrokerOptions::at(ANY)).unwrap();
             let addr = broker.addr();
             assert_ne!(addr.port(), 0);
             let connection = TcpStream::connect(addr).unwrap();
@@ -245,7 +296,7 @@ mod tests {
     fn a_taken_port_and_an_address_of_another_machine_are_named() {
         let holder = TcpListener::bind(ANY).unwrap();
         let taken = holder.local_addr().unwrap();
-        let error = EmbeddedBroker::start(BrokerOptions { listen: taken }).unwrap_err();
+        let error = EmbeddedBroker::start(BrokerOptions::at(taken)).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -255,8 +306,9 @@ mod tests {
 
         // TEST-NET-1 (RFC 5737) belongs to no machine.
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 1883));
-        let error = EmbeddedBroker::start(BrokerOptions { listen: elsewhere }).unwrap_err();
-        let shown = error.to_string();
+        let error = EmbeddedBroker::start(BrokerOptions::at(elsewhere)).unwrap_err();
+        assert!(matches!(error, BrokerError::Open(addr) if addr == elsewhere));
+        let shown = bind(elsewhere).unwrap_err().to_string();
         assert!(shown.contains("cannot listen on 192.0.2.1:1883"), "{shown}");
     }
 }

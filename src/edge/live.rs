@@ -352,6 +352,17 @@ impl LiveNode {
         self.link
     }
 
+    /// Its link.
+    pub fn link(&self) -> &NodeLink {
+        &self.link
+    }
+
+    /// Stamps what is known of the node itself, such as that a plate could not be watched.
+    pub async fn tell(&mut self, at: Timestamp, seen: Vec<Observation>) -> Result<(), LinkError> {
+        self.link.append(self.clock.at(at), seen).await?;
+        Ok(())
+    }
+
     /// Takes what the sensors say next.
     pub async fn take(&mut self, sensed: &Sensed) -> Result<(), LinkError> {
         let mut seen = Vec::new();

@@ -6,7 +6,7 @@ use crate::observation::{BodySegment, Pose, TrackId};
 use crate::units::Timestamp;
 
 /// A segment is closed when it is this long, seconds.
-const SEGMENT_S: f64 = 0.5;
+const SEGMENT_S: f64 = 0.3;
 /// A segment is closed when its body has not been seen for this long, seconds.
 const UNSEEN_S: f64 = 0.25;
 /// Poses in a segment at most.
@@ -93,11 +93,11 @@ mod tests {
                     .all(|s| s.start <= oldest_to_come || segmenter.open.is_empty())
             );
         }
-        assert_eq!(out.len(), 1);
+        assert_eq!(out.len(), 2);
         segmenter.push(Timestamp(1_500_000), &[], &mut out);
         assert_eq!(
             out.len(),
-            2,
+            3,
             "a body that is not seen any more ends its segment"
         );
         let poses: usize = out.iter().map(|s| s.poses.len()).sum();

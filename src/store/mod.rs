@@ -11,7 +11,7 @@ pub(crate) mod hint;
 pub mod layout;
 pub mod normal_form;
 pub mod planogram;
-mod raw;
+pub(crate) mod raw;
 pub mod remark;
 
 pub use catalogue::{Catalogue, Product, ProductId, SoldBy};

@@ -294,14 +294,8 @@ pub struct RawFacing {
 
 /// Reads the shapes of `text`; what is wrong goes to `remarks`. None if the text is no TOML.
 pub(super) fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<RawDefinition> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    // What follows the first error of syntax is often only its echo.
-    if let Some(error) = errors.first() {
-        syntax_mistake(error, text, remarks);
-        return None;
-    }
     let mut raw = RawDefinition::default();
-    for (key, value) in table.into_inner() {
+    for (key, value) in top_level(text, remarks)? {
         match key.get_ref().as_ref() {
             "store" => raw.store = table_of("store", value, remarks),
             "policy" => raw.policy = table_of("policy", value, remarks),
@@ -324,7 +318,18 @@ pub(super) fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<RawDefinitio
     Some(raw)
 }
 
-fn table_of<'de, T: Deserialize<'de>>(
+/// The keys and values at the top of a TOML text. None, with a mistake, if it is none.
+pub(crate) fn top_level<'t>(text: &'t str, remarks: &mut Remarks<'_>) -> Option<DeTable<'t>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    // What follows the first error of syntax is often only its echo.
+    if let Some(error) = errors.first() {
+        syntax_mistake(error, text, remarks);
+        return None;
+    }
+    Some(table.into_inner())
+}
+
+pub(crate) fn table_of<'de, T: Deserialize<'de>>(
     key: &str,
     value: Spanned<DeValue<'de>>,
     remarks: &mut Remarks<'_>,
@@ -342,7 +347,7 @@ fn table_of<'de, T: Deserialize<'de>>(
     entry(value, remarks).map(|table| Spanned::new(span, table))
 }
 
-fn entries_of<'de, T: Deserialize<'de>>(
+pub(crate) fn entries_of<'de, T: Deserialize<'de>>(
     key: &str,
     value: Spanned<DeValue<'de>>,
     remarks: &mut Remarks<'_>,

@@ -67,7 +67,7 @@ impl fmt::Display for DefinitionError {
 impl std::error::Error for DefinitionError {}
 
 /// Gathers remarks on one text.
-pub(super) struct Remarks<'a> {
+pub(crate) struct Remarks<'a> {
     text: &'a str,
     file_name: Arc<str>,
     /// Byte offset at which each line starts.

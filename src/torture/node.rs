@@ -229,6 +229,8 @@ impl Node {
                     version: String::new(),
                     trouble: String::new(),
                     outbox: Some(outbox.id().clone()),
+                    faults: Vec::new(),
+                    sampling: None,
                 };
                 network.send(step, store, &Message::Status(status), chance)?;
             }

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 const OBSERVATIONS: u64 = 300;
 
 fn embedded_at(listen: SocketAddr) -> EmbeddedBroker {
-    EmbeddedBroker::start(BrokerOptions { listen }).expect("the embedded broker starts")
+    EmbeddedBroker::start(BrokerOptions::at(listen)).expect("the embedded broker starts")
 }
 
 fn embedded() -> EmbeddedBroker {

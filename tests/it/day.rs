@@ -194,6 +194,10 @@ pub fn with_broker_and(
             .to_owned()
     };
     let console = address("http://").parse().expect("an address");
-    let broker = format!("mqtt://{}", address("mqtt://"));
+    let scheme = ["mqtts://", "mqtt://"]
+        .into_iter()
+        .find(|s| line.contains(s));
+    let scheme = scheme.unwrap_or_else(|| panic!("no broker in: {line}"));
+    let broker = format!("{scheme}{}", address(scheme));
     (coordinator, console, broker)
 }

@@ -40,7 +40,7 @@ impl Shop {
         Shop {
             folder: tempfile::tempdir().expect("a folder"),
             definition: corner::definition(&corner::gated()),
-            broker: EmbeddedBroker::start(BrokerOptions { listen }).expect("a broker"),
+            broker: EmbeddedBroker::start(BrokerOptions::at(listen)).expect("a broker"),
         }
     }
 
@@ -76,6 +76,24 @@ impl Shop {
         };
         let runtime = tokio::runtime::Handle::current();
         (LiveStore::start(runtime, parts).expect("a thread"), link)
+    }
+
+    /// A night and a morning, after which the journal of the night is put back: the node knows of five observations, the
+    /// store of two.
+    async fn goes_back_to_last_night(&self) -> NodeLink {
+        let night = self.path("night.sqlite");
+        let store = self.open().await;
+        let link = self.node(&self.path("gate.sqlite"), 1_000).await;
+        see(&link, &[1, 2]).await;
+        link.drained(LIMIT).await.expect("all committed");
+        Shop::close(store).await;
+        put(&self.journal(), &night);
+        let store = self.open().await;
+        see(&link, &[3, 4, 5]).await;
+        link.drained(LIMIT).await.expect("all committed");
+        Shop::close(store).await;
+        put(&night, &self.journal());
+        link
     }
 
     async fn close(store: (LiveStore, Arc<CoordinatorLink>)) {
@@ -229,19 +247,7 @@ async fn a_full_outbox_closes_the_entry_and_what_was_dropped_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_last_night_is_refilled_by_a_node_that_stayed_on_the_line() {
     let shop = Shop::new();
-    let (card, night) = (shop.path("gate.sqlite"), shop.path("night.sqlite"));
-    let store = shop.open().await;
-    let link = shop.node(&card, 1_000).await;
-    see(&link, &[1, 2]).await;
-    link.drained(LIMIT).await.expect("all committed");
-    Shop::close(store).await;
-    put(&shop.journal(), &night);
-    let store = shop.open().await;
-    see(&link, &[3, 4, 5]).await;
-    link.drained(LIMIT).await.expect("all committed");
-    Shop::close(store).await;
-
-    put(&night, &shop.journal());
+    let link = shop.goes_back_to_last_night().await;
     let store = shop.open().await;
     see(&link, &[6]).await;
     link.close(LIMIT).await.expect("all committed");
@@ -255,22 +261,10 @@ async fn a_journal_of_last_night_is_refilled_by_a_node_that_stayed_on_the_line()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_last_night_is_refilled_by_the_node() {
     let shop = Shop::new();
-    let (card, night) = (shop.path("gate.sqlite"), shop.path("night.sqlite"));
-    let store = shop.open().await;
-    let link = shop.node(&card, 1_000).await;
-    see(&link, &[1, 2]).await;
-    link.drained(LIMIT).await.expect("all committed");
-    Shop::close(store).await;
-    put(&shop.journal(), &night);
-    let store = shop.open().await;
-    see(&link, &[3, 4, 5]).await;
-    link.drained(LIMIT).await.expect("all committed");
+    let link = shop.goes_back_to_last_night().await;
     link.close(LIMIT).await.expect("closed");
-    Shop::close(store).await;
-
-    put(&night, &shop.journal());
     let store = shop.open().await;
-    let link = shop.node(&card, 1_000).await;
+    let link = shop.node(&shop.path("gate.sqlite"), 1_000).await;
     see(&link, &[6]).await;
     link.close(LIMIT).await.expect("all committed");
     Shop::close(store).await;

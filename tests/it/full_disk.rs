@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use stroll::observation::Observation;
 use crate::audited::{Audited, decisions};
 use crate::corner;
 use crate::crash::receipts_shown;
+use crate::day::Day;
 use crate::mosquitto::Mosquitto;
 use crate::program::{LIMIT, Program, get, state, wait_for};
 
@@ -66,9 +68,47 @@ impl Drop for Disk {
     }
 }
 
+/// The day goes by five times as fast as it was.
+const FAST: [&str; 2] = ["--speed", "5"];
+
+/// All nodes of a day, once the store has heard of what they see.
+fn at_work(
+    day: &Day,
+    console: SocketAddr,
+    node: impl Fn(&str) -> Program,
+) -> Vec<(String, Program)> {
+    let start = |name: String| {
+        let node = node(&name);
+        (name, node)
+    };
+    let nodes = day.nodes().into_iter().map(start).collect();
+    wait_for(console, "the day has begun", |state| {
+        state["counters"]["observations"].as_u64() > Some(10)
+    });
+    nodes
+}
+
+/// Waits until everybody has a receipt, ends everything, and lets the auditor look.
+fn ends_well(
+    audited: &Audited,
+    coordinator: Program,
+    nodes: Vec<(String, Program)>,
+    journal: &Path,
+    after: &str,
+) {
+    let all = audited.expected.as_array().map_or(0, Vec::len);
+    wait_for(coordinator.console(), "everybody gets a receipt", |state| {
+        receipts_shown(state) == all && state["sessions"] == serde_json::json!([])
+    });
+    let outboxes = end(nodes, |name| audited.day.outbox(name));
+    coordinator.terminate();
+    coordinator.ends_well();
+    audited.audit(journal, &outboxes, after);
+}
+
 /// Waits until a page of the console says that.
 #[track_caller]
-fn says(console: std::net::SocketAddr, path: &str, what: &str) -> String {
+fn says(console: SocketAddr, path: &str, what: &str) -> String {
     let begun = Instant::now();
     loop {
         let (_, page) = get(console, path).expect("the console answers");
@@ -104,7 +144,7 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let Some(mosquitto) = Mosquitto::start() else {
         return;
     };
-    let audited = Audited::from(&corner::gated(), 1, 6);
+    let audited = Audited::from(&corner::gated(), 1, 12);
     let day = &audited.day;
     let Some(disk) = Disk::mount(day.path("disk")) else {
         return;
@@ -112,14 +152,9 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let (broker, journal) = (mosquitto.url().to_string(), disk.file("journal.sqlite"));
     let coordinator = day.coordinator_with(&broker, &journal, &["--disk-free-min-mb", "0"]);
     let console = coordinator.console();
-    let nodes: Vec<_> = (day.nodes().into_iter())
-        .map(|name| {
-            let node = day.node(&name, &broker, &["--speed", "5"]);
-            (name, node)
-        })
-        .collect();
-    wait_for(console, "the day has begun", |state| {
-        state["counters"]["observations"].as_u64() > Some(20)
+    // Slow enough that something is still to be written when the disk is full for the second time.
+    let nodes = at_work(day, console, |name| {
+        day.node(name, &broker, &["--speed", "2"])
     });
     for _ in 0..2 {
         disk.fill();
@@ -149,14 +184,13 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
         "{}",
         coordinator.said()
     );
-    let all = audited.expected.as_array().map_or(0, Vec::len);
-    wait_for(console, "everybody gets a receipt", |state| {
-        receipts_shown(state) == all && state["sessions"] == serde_json::json!([])
-    });
-    let outboxes = end(nodes, |name| day.outbox(name));
-    coordinator.terminate();
-    coordinator.ends_well();
-    audited.audit(&journal, &outboxes, "a full disk of the journal");
+    ends_well(
+        &audited,
+        coordinator,
+        nodes,
+        &journal,
+        "a full disk of the journal",
+    );
 }
 
 #[test]
@@ -173,15 +207,7 @@ fn a_store_on_a_full_disk_can_be_stopped_and_started_again() {
     let open = || day.coordinator_with(&broker, &journal, &["--disk-free-min-mb", "0"]);
     let coordinator = open();
     let console = coordinator.console();
-    let nodes: Vec<_> = (day.nodes().into_iter())
-        .map(|name| {
-            let node = day.node(&name, &broker, &["--speed", "5"]);
-            (name, node)
-        })
-        .collect();
-    wait_for(console, "the day has begun", |state| {
-        state["counters"]["observations"].as_u64() > Some(10)
-    });
+    let nodes = at_work(day, console, |name| day.node(name, &broker, &FAST));
     disk.fill();
     says(console, "/healthz", "The store waits: ");
     coordinator.terminate();
@@ -194,15 +220,13 @@ fn a_store_on_a_full_disk_can_be_stopped_and_started_again() {
     waiting.kill();
     disk.empty();
     let coordinator = open();
-    let console = coordinator.console();
-    let all = audited.expected.as_array().map_or(0, Vec::len);
-    wait_for(console, "everybody gets a receipt", |state| {
-        receipts_shown(state) == all && state["sessions"] == serde_json::json!([])
-    });
-    let outboxes = end(nodes, |name| day.outbox(name));
-    coordinator.terminate();
-    coordinator.ends_well();
-    audited.audit(&journal, &outboxes, "stopped while the disk was full");
+    ends_well(
+        &audited,
+        coordinator,
+        nodes,
+        &journal,
+        "stopped while the disk was full",
+    );
 }
 
 #[test]
@@ -221,14 +245,8 @@ fn a_node_whose_disk_is_full_says_so_and_tells_what_it_lost() {
         "ceiling" => disk.file("ceiling.sqlite"),
         _ => day.outbox(name),
     };
-    let nodes: Vec<_> = (day.nodes().into_iter())
-        .map(|name| {
-            let node = day.node_with(&name, &broker, &outbox(&name), &["--speed", "5"]);
-            (name, node)
-        })
-        .collect();
-    wait_for(console, "the day has begun", |state| {
-        state["counters"]["observations"].as_u64() > Some(20)
+    let nodes = at_work(day, console, |name| {
+        day.node_with(name, &broker, &outbox(name), &FAST)
     });
     disk.fill();
     let why = "node ceiling: its outbox is full, and what it sees now is lost";

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use stroll::edge::wire::Message;
 use stroll::observation::{
     BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
-    ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange, Pose,
-    ProductLikelihood, ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood,
-    VisionObservation, Watermark,
+    ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange,
+    PlateFault, Pose, ProductLikelihood, SamplingReport, ShelfGap, ShelfObservation, Sighting,
+    Stamp, Stamped, Stood, VisionObservation, Watermark,
 };
 use stroll::store::{NodeName, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
@@ -89,6 +89,15 @@ fn sample(full: bool) -> Vec<Message> {
             version: text("0.1.0"),
             trouble: text("plate 1.5.3 gives no counts"),
             outbox: full.then(|| "b0".into()),
+            faults: vec![
+                PlateFault {
+                    plate: "1.5.3".parse().expect("a plate"),
+                    what: "the converter gives nothing".to_owned(),
+                    since,
+                };
+                some(64)
+            ],
+            sampling: full.then(SamplingReport::default),
         }),
         Message::Committed {
             node: node.clone(),
@@ -390,6 +399,8 @@ pub fn message() -> impl Strategy<Value = Message> {
             version: version.unwrap_or_default(),
             trouble: trouble.unwrap_or_default(),
             outbox: outbox.map(Into::into),
+            faults: Vec::new(),
+            sampling: None,
         })
     });
     let committed =

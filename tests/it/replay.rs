@@ -24,7 +24,7 @@ shopper 3325379692103139202  in 2020-04-22T05:06:34.630Z  out 2020-04-22T05:06:5
 
 fn embedded() -> EmbeddedBroker {
     let listen = "127.0.0.1:0".parse().expect("an address");
-    EmbeddedBroker::start(BrokerOptions { listen }).expect("the embedded broker starts")
+    EmbeddedBroker::start(BrokerOptions::at(listen)).expect("the embedded broker starts")
 }
 
 /// Simulates shoppers in the corner shop.

@@ -76,6 +76,36 @@ fn a_node_that_falls_silent_with_a_shelf_open_makes_a_draft() {
 }
 
 #[test]
+fn a_hand_on_a_shelf_keeps_only_those_waiting_who_were_there() {
+    let script = |since: &str, shown: &str| {
+        format!(
+            "0 mark
+             1 see ann 1.1.1
+             1.5 take 1.1.1 500
+             2 see ann aisle 10
+             5 mark but left
+             5 open left 1.1 {since}
+             30 mark but left
+             30 open left 1.1 {since}
+             = ann {shown}"
+        )
+    };
+    hold(
+        GATELESS,
+        &[
+            (
+                "she may have leant on it herself",
+                script("2.5", "leaving: cola*1"),
+            ),
+            (
+                "somebody else began seconds after she had gone",
+                script("4.9", "closed: cola*1, 1.50 eur captured"),
+            ),
+        ],
+    );
+}
+
+#[test]
 fn the_end_of_a_recording_ends_open_intervals() {
     hold(
         GATELESS,

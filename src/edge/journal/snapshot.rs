@@ -18,7 +18,7 @@ pub const SNAPSHOT_EVERY: u64 = 10_000;
 const CHANGES_MAX: u64 = 100;
 
 /// Raised whenever a field of the state means something else than before, though it can still be read.
-const FORM: i64 = 1;
+const FORM: i64 = 2;
 
 /// A state that was kept, and what it follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::line::{Line, Out, Side, first_connection};
 use super::{BrokerUrl, LinkError, LinkState};
+use crate::edge::credentials::ClientTls;
 use crate::edge::wire::{self, Kind, Message};
 use crate::observation::{Committed, OutboxId, Stamp};
 use crate::store::NodeName;
@@ -20,6 +21,8 @@ use crate::store::NodeName;
 #[derive(Clone, Debug)]
 pub struct CoordinatorOptions {
     pub broker: BrokerUrl,
+    /// How to connect with TLS, where the broker wants it.
+    pub tls: Option<ClientTls>,
     /// The store's id.
     pub store: String,
     /// How long the first connection is tried before it is an error.
@@ -35,6 +38,7 @@ impl CoordinatorOptions {
     pub fn new(broker: BrokerUrl, store: impl Into<String>) -> Self {
         CoordinatorOptions {
             broker,
+            tls: None,
             store: store.into(),
             patience: Duration::from_secs(10),
             deliveries_max: 1_024,
@@ -86,8 +90,13 @@ impl CoordinatorLink {
             let name = options.store;
             return Err(LinkError::Name { name });
         }
-        let client_id = format!("stroll:{}:coordinator", options.store);
-        let line = Line::new(&options.broker, client_id.clone(), None);
+        let client_id = wire::coordinator_client_id(&options.store);
+        let line = Line::new(
+            &options.broker,
+            options.tls.as_ref(),
+            client_id.clone(),
+            None,
+        );
         let mut state = line.state();
         let shared = Arc::<Shared>::default();
         let (deliveries, receiver) = mpsc::channel(options.deliveries_max.max(1));

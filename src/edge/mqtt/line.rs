@@ -7,12 +7,13 @@ use std::time::Duration;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
     NetworkOptions, Outgoing, Packet, Publish, QoS, StateError, SubscribeFilter,
-    SubscribeReasonCode,
+    SubscribeReasonCode, TlsConfiguration, TlsError, Transport,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{BrokerUrl, LinkError, LinkState};
+use crate::edge::credentials::ClientTls;
 use crate::edge::wire::{Encoded, PAYLOAD_BYTES_MAX};
 
 /// Messages under way to the broker that it has not acknowledged.
@@ -107,7 +108,12 @@ pub(super) struct Line {
 
 impl Line {
     /// A line that is not connected yet; `will` is what the broker says if it breaks off.
-    pub(super) fn new(broker: &BrokerUrl, client_id: String, will: Option<Encoded>) -> Self {
+    pub(super) fn new(
+        broker: &BrokerUrl,
+        tls: Option<&ClientTls>,
+        client_id: String,
+        will: Option<Encoded>,
+    ) -> Self {
         let mut options = MqttOptions::new(&client_id, &broker.host, broker.port);
         options
             .set_clean_session(true)
@@ -116,6 +122,10 @@ impl Line {
             .set_max_packet_size(2 * PAYLOAD_BYTES_MAX, 2 * PAYLOAD_BYTES_MAX);
         if let Some((user, password)) = &broker.login {
             options.set_credentials(user, password);
+        }
+        if let Some(tls) = tls {
+            let configuration = TlsConfiguration::Rustls(tls.config());
+            options.set_transport(Transport::tls_with_config(configuration));
         }
         if let Some(will) = will {
             options.set_last_will(LastWill::new(
@@ -350,6 +360,8 @@ fn reason(error: &ConnectionError) -> (String, bool) {
         }
         ConnectionError::MqttState(other) => (other.to_string(), false),
         ConnectionError::NotConnAck(_) => ("what answers there is no MQTT broker".into(), false),
+        ConnectionError::Tls(TlsError::Io(source)) => (io_reason(source), false),
+        ConnectionError::Tls(other) => (other.to_string(), false),
         ConnectionError::RequestsDone => ("the link was dropped".into(), false),
     }
 }
@@ -363,6 +375,7 @@ fn io_reason(source: &std::io::Error) -> String {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::ConnectionReset => "connection reset".into(),
         std::io::ErrorKind::TimedOut => "no answer".into(),
+        std::io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
         _ => source.to_string(),
     }
 }

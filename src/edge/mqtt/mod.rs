@@ -14,7 +14,7 @@ mod url;
 use std::time::Duration;
 
 pub use coordinator::{CoordinatorLink, CoordinatorOptions, Delivery};
-pub use node::{NodeLink, NodeOptions};
+pub use node::{Health, NodeLink, NodeOptions};
 pub use url::{BrokerUrl, UrlError};
 
 use crate::edge::outbox::OutboxError;

@@ -11,11 +11,13 @@ use tokio::task::JoinHandle;
 use super::line::{Line, first_connection};
 use super::sender::Sender;
 use super::{BrokerUrl, LinkError, LinkState};
+use crate::edge::credentials::ClientTls;
 use crate::edge::levels::Levels;
 use crate::edge::outbox::{Outbox, OutboxError};
 use crate::edge::wire::{self, Message};
 use crate::observation::{
-    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, OutboxId, Stamped, Watermark,
+    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, OutboxId, PlateFault,
+    SamplingReport, Stamped, Watermark,
 };
 use crate::store::NodeName;
 use crate::units::Timestamp;
@@ -31,6 +33,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     pub broker: BrokerUrl,
+    /// How to connect with TLS, where the broker wants it.
+    pub tls: Option<ClientTls>,
     /// The store's id.
     pub store: String,
     /// The node's program version, for its status.
@@ -46,6 +50,7 @@ impl NodeOptions {
     pub fn new(broker: BrokerUrl, store: impl Into<String>) -> Self {
         NodeOptions {
             broker,
+            tls: None,
             store: store.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             patience: Duration::from_secs(10),
@@ -71,6 +76,7 @@ pub(super) struct Shared {
     pub(super) node: NodeName,
     outbox: Mutex<Outbox>,
     place: Mutex<Place>,
+    health: Mutex<Health>,
     /// The outbox may be published: the coordinator has said what it has of it.
     pub(super) may_send: AtomicBool,
     /// The state is to be told again.
@@ -80,6 +86,16 @@ pub(super) struct Shared {
     pub(super) watermarks: Mutex<VecDeque<Watermark>>,
     pub(super) wake: Notify,
     pub(super) closing: AtomicBool,
+}
+
+/// What a node tells of itself with its state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Why nobody may be let in, in a sentence; empty if nothing is wrong.
+    pub trouble: String,
+    /// Plates that can't be relied on.
+    pub faults: Vec<PlateFault>,
+    pub sampling: Option<SamplingReport>,
 }
 
 /// How the outbox stands, for those who can't wait for its disk.
@@ -123,13 +139,24 @@ impl Shared {
     pub(super) fn status(&self, state: NodeState, version: &str) -> NodeStatus {
         let place = self.place();
         let full = place.lost_since.is_some();
+        let health = self.health().clone();
         NodeStatus {
             node: self.node.clone(),
             state,
             version: version.to_owned(),
-            trouble: if full { FULL.to_owned() } else { String::new() },
+            trouble: if full {
+                FULL.to_owned()
+            } else {
+                health.trouble
+            },
             outbox: Some(place.id),
+            faults: health.faults,
+            sampling: health.sampling,
         }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -179,8 +206,7 @@ impl NodeLink {
                 return Err(LinkError::Name { name });
             }
         }
-        // One id for each node of each store: the broker ends an older connection of the same node.
-        let client_id = format!("stroll:{}:node:{node}", options.store);
+        let client_id = wire::node_client_id(&options.store, &node);
         let encode = |message: Message| {
             wire::encode(&options.store, &message).map_err(|error| LinkError::Refused {
                 broker: options.broker.to_string(),
@@ -192,6 +218,7 @@ impl NodeLink {
         let shared = Arc::new(Shared {
             node: node.clone(),
             place: Mutex::new(Place::of(&outbox)),
+            health: Mutex::default(),
             may_send: AtomicBool::new(outbox.is_fresh()),
             announce: AtomicBool::new(true),
             committed: watch::Sender::new(committed),
@@ -203,8 +230,15 @@ impl NodeLink {
         // What the broker says when the connection breaks off must not be wrong by then: it names no outbox.
         let mut farewell = shared.status(NodeState::Offline, &options.version);
         farewell.outbox = None;
+        farewell.sampling = None;
         let farewell = encode(Message::Status(farewell))?;
-        let line = Line::new(&options.broker, client_id.clone(), Some(farewell.clone()));
+        let tls = options.tls.as_ref();
+        let line = Line::new(
+            &options.broker,
+            tls,
+            client_id.clone(),
+            Some(farewell.clone()),
+        );
         let mut state = line.state();
         let side = Sender::new(&shared, &options, farewell, committed);
         let link = NodeLink {
@@ -259,6 +293,16 @@ impl NodeLink {
         waiting.push_back(promise);
         drop(waiting);
         self.shared.wake.notify_one();
+    }
+
+    /// Tells how the node is, if that is news.
+    pub fn tell_health(&self, health: Health) {
+        let mut told = self.shared.health();
+        if *told != health {
+            *told = health;
+            self.shared.announce.store(true, Ordering::Release);
+            self.shared.wake.notify_one();
+        }
     }
 
     /// See [`Outbox::keep_levels`].

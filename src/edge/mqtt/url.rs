@@ -1,4 +1,4 @@
-//! Where a broker is: `mqtt://[user[:password]@]host[:port]`.
+//! Where a broker is: `mqtt://[user[:password]@]host[:port]`, or `mqtts://` with TLS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +9,8 @@ pub struct BrokerUrl {
     /// Name or address; an IPv6 address keeps its brackets.
     pub host: String,
     pub port: u16,
+    /// Whether the connection is made with TLS.
+    pub tls: bool,
     /// User and password.
     pub login: Option<(String, String)>,
 }
@@ -23,6 +25,7 @@ impl BrokerUrl {
         BrokerUrl {
             host,
             port: addr.port(),
+            tls: false,
             login: None,
         }
     }
@@ -31,7 +34,8 @@ impl BrokerUrl {
 /// The address without the login, which belongs in no log.
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mqtt://{}:{}", self.host, self.port)
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -44,10 +48,8 @@ impl fmt::Debug for BrokerUrl {
 /// Why a text is no broker's address. It repeats no more of the text than is needed: there may be a password in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    #[error("a broker's address starts with mqtt://, such as mqtt://127.0.0.1:1883")]
+    #[error("a broker's address starts with mqtt:// or mqtts://, such as mqtt://127.0.0.1:1883")]
     Scheme,
-    #[error("mqtts:// (TLS) is not supported yet: use mqtt:// on a network that you trust")]
-    Tls,
     #[error("the broker's address names no host: write mqtt://host:port")]
     NoHost,
     #[error("`{0}` is no host name")]
@@ -66,9 +68,9 @@ impl FromStr for BrokerUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let rest = match text.split_once("://") {
-            Some(("mqtt" | "tcp", rest)) => rest,
-            Some(("mqtts" | "ssl" | "tls", _)) => return Err(UrlError::Tls),
+        let (tls, rest) = match text.split_once("://") {
+            Some(("mqtt" | "tcp", rest)) => (false, rest),
+            Some(("mqtts" | "ssl" | "tls", rest)) => (true, rest),
             Some(_) | None => return Err(UrlError::Scheme),
         };
         // The last @, so that a password may hold one.
@@ -81,7 +83,7 @@ impl FromStr for BrokerUrl {
             Some(at) => &place[..at],
             None => place,
         };
-        let (host, port) = host_and_port(place)?;
+        let (host, port) = host_and_port(place, tls)?;
         let login = login.map(|login| {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
             Ok((unescape(user)?, unescape(password)?))
@@ -89,12 +91,13 @@ impl FromStr for BrokerUrl {
         Ok(BrokerUrl {
             host,
             port,
+            tls,
             login: login.transpose()?,
         })
     }
 }
 
-fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
+fn host_and_port(place: &str, tls: bool) -> Result<(String, u16), UrlError> {
     // The colons of an IPv6 address are within its brackets.
     let after_host = place.find(']').map_or(0, |at| at + 1);
     let (host, port) = match place[after_host..].rfind(':') {
@@ -105,6 +108,7 @@ fn host_and_port(place: &str) -> Result<(String, u16), UrlError> {
         None => (place, None),
     };
     let port = match port {
+        None if tls => crate::edge::broker::TLS_PORT,
         None => crate::edge::broker::PORT,
         Some(text) => match text.parse() {
             Ok(port) if port > 0 => port,
@@ -155,10 +159,13 @@ mod tests {
             ("mqtt://ann@broker", "broker", 1883, login("ann", "")),
             ("mqtt://ann:s3c@r%3At@b:1", "b", 1, login("ann", "s3c@r:t")),
             ("tcp://b_1.local:1", "b_1.local", 1, None),
+            ("mqtts://broker", "broker", 8883, None),
+            ("mqtts://broker:1883", "broker", 1883, None),
         ] {
             let url: BrokerUrl = text.parse().unwrap();
             assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
             assert_eq!(url.login, expected, "{text}");
+            assert_eq!(url.tls, text.starts_with("mqtts"), "{text}");
         }
     }
 
@@ -167,7 +174,6 @@ mod tests {
         for (text, said) in [
             ("127.0.0.1:1883", "starts with mqtt://"),
             ("http://broker", "starts with mqtt://"),
-            ("mqtts://broker", "not supported yet"),
             ("mqtt://", "names no host"),
             ("mqtt://:1883", "names no host"),
             ("mqtt://broker:", "`` is no port"),

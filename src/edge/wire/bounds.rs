@@ -19,6 +19,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 pub const TEXT_BYTES_MAX: usize = 128;
 /// Longest sentence about a node's trouble, bytes.
 pub const TROUBLE_BYTES_MAX: usize = 512;
+/// Plates whose faults one state tells.
+pub const FAULTS_MAX: usize = 64;
 /// Plates of one shelf observation.
 pub const PLATES_MAX: usize = 64;
 /// Shelves of one gap.
@@ -277,6 +279,10 @@ pub fn status(status: &NodeStatus) -> Checked {
     id("node", status.node.as_str())?;
     short("version", &status.version, TEXT_BYTES_MAX)?;
     short("trouble", &status.trouble, TROUBLE_BYTES_MAX)?;
+    count("faults", status.faults.len(), FAULTS_MAX)?;
+    for fault in &status.faults {
+        short("what", &fault.what, TROUBLE_BYTES_MAX)?;
+    }
     (status.outbox.as_ref()).map_or(Ok(()), |outbox| id("outbox", outbox.as_str()))
 }
 

@@ -117,12 +117,32 @@ pub fn is_level(text: &str) -> bool {
 ///
 /// `store` and `node` must satisfy [`is_level`]; [`encode`] and the links check it.
 pub fn topic(store: &str, node: &NodeName, kind: Kind) -> String {
-    format!("{PREFIX}/{store}/{node}/{}", kind.path())
+    prefix(store, node) + kind.path()
+}
+
+/// What every topic of a node begins with.
+pub fn prefix(store: &str, node: &NodeName) -> String {
+    format!("{}{node}/", prefix_of_store(store))
+}
+
+/// What every topic of a store begins with.
+pub fn prefix_of_store(store: &str) -> String {
+    format!("{PREFIX}/{store}/")
+}
+
+/// What a node calls itself: one id for each node of each store, and the broker ends an older connection of the same.
+pub fn node_client_id(store: &str, node: &NodeName) -> String {
+    format!("stroll:{store}:node:{node}")
+}
+
+/// What the coordinator calls itself.
+pub fn coordinator_client_id(store: &str) -> String {
+    format!("stroll:{store}:coordinator")
 }
 
 /// The filter under which a coordinator hears every node of its store.
 pub fn filter(store: &str) -> String {
-    format!("{PREFIX}/{store}/+/#")
+    format!("{}+/#", prefix_of_store(store))
 }
 
 /// The parts of a topic.

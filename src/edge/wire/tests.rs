@@ -301,6 +301,8 @@ fn only_the_status_is_retained() {
         version: String::new(),
         trouble: String::new(),
         outbox: None,
+        faults: Vec::new(),
+        sampling: None,
     });
     let committed = Message::Committed {
         node,

@@ -36,6 +36,8 @@ impl Bench {
             state: NodeState::Online,
             version: String::new(),
             trouble: trouble.to_owned(),
+            faults: Vec::new(),
+            sampling: None,
         };
         self.tell(Input::Status(status), t);
     }

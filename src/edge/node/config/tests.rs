@@ -1,0 +1,76 @@
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../../deploy/node.toml");
+
+fn parsed(text: &str, env: &[(&str, &str)]) -> Result<NodeConfig, String> {
+    let env = |name: &str| {
+        let set = env.iter().find(|(variable, _)| *variable == name);
+        set.map(|(_, value)| (*value).to_owned())
+    };
+    parse(text, "node.toml", Path::new("/etc/stroll"), env)
+        .map(|(config, _)| config)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_ships_is_right_and_fits_the_corner_shop() {
+    let config = parsed(SHIPPED, &[]).unwrap();
+    assert_eq!(config.plates().len(), 8);
+    let corner = include_str!("../../../../deploy/corner.toml");
+    let (definition, _) = crate::store::definition::parse(corner, "corner.toml").unwrap();
+    assert_eq!(config.strangers(&definition), None);
+    assert_eq!(config.store, Path::new("/etc/stroll/corner.toml"));
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let config = parsed(
+        SHIPPED,
+        &[
+            ("STROLL_NODE_BROKER", "mqtt://10.0.0.7:1884"),
+            ("STROLL_SAMPLING_REALTIME_PRIORITY", "0"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.broker.to_string(), "mqtt://10.0.0.7:1884");
+    assert_eq!(config.sampling.realtime_priority, 0);
+    let error = parsed(SHIPPED, &[("STROLL_SAMPLING_QUEUE_S", "long")]).unwrap_err();
+    assert!(
+        error.contains("STROLL_SAMPLING_QUEUE_S is `long`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn each_mistake_is_told_with_its_line() {
+    let text = "\
+[node]
+name = \"shelf\"
+stoer = \"corner.toml\"
+[sampling]
+rate_hz = 50
+[[hx711]]
+clock_gpio = 5
+gain = 100
+data = [{ gpio = 5, plate = \"1.1.1\" }, { gpio = 40, plate = \"1.1.1\" }, { gpio = 6, plate = \"one\" }]
+[[nau7802]]
+multiplexer = 0x70
+plate = \"1.1.2\"
+[hx71]
+";
+    let error = parsed(text, &[]).unwrap_err();
+    for said in [
+        "node.toml:3: unknown field `stoer`",
+        "write `store`",
+        "node.toml:5: no converter samples at 50 Hz",
+        "node.toml:8: `gain` is 100",
+        "node.toml:9: GPIO 5 is a clock in line 7 already",
+        "node.toml:9: there is no GPIO 40",
+        "node.toml:9: plate 1.1.1 is wired in line 9 already",
+        "`one` is no plate",
+        "node.toml:11: a multiplexer without a channel",
+        "node.toml:13: a node's configuration has no `hx71`",
+    ] {
+        assert!(error.contains(said), "{said} is not in:\n{error}");
+    }
+}
