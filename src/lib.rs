@@ -31,7 +31,7 @@
 //!   have been, [`sensing::body_track`] cuts tracks into segments, [`sensing::node`] is all of a node.
 //! - [`vision`]: pictures to products and people. [`vision::engine`] runs networks ([`vision::recognition`],
 //!   [`vision::people`]); [`vision::prototypes`] knows products by a few pictures, [`vision::tracking`] makes tracks of boxes,
-//!   [`vision::camera_geometry`] and [`vision::floor_tracking`] bring them to the floor, [`vision::shelf_view`] sees what
+//!   [`vision::ceiling`] brings those of all cameras to the floor ([`vision::camera_geometry`], [`vision::floor_tracking`]), [`vision::shelf_view`] sees what
 //!   changed on a shelf, [`vision::shelf_eyes`] adds that to the shelf's changes.
 //! - [`checkout`]: [`checkout::attribution`] (who and what, as probabilities), [`checkout::cart`],
 //!   [`checkout::session`], [`checkout::payment`] (an explicit state machine, and the day-end report), [`checkout::receipt`],
@@ -55,7 +55,8 @@
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders), [`edge::camera`] (where frames come
 //!   from), [`edge::pictures`], [`edge::models`] (networks with their cards), [`edge::gallery`] (enrolled products),
-//!   [`edge::shelf_cameras`] (frames around a change), [`edge::converter`] (drivers of load cells), [`edge::gate`] and
+//!   [`edge::shelf_cameras`] (frames around a change; [`edge::evidence`] keeps some for a while), [`edge::ceiling_cameras`] (frames
+//!   to body tracks), [`edge::converter`] (drivers of load cells), [`edge::gate`] and
 //!   [`edge::presence`] (drivers of what else is wired to a Pi), [`edge::node`] (a node at work on converters), `edge::rpi` (the Pi's
 //!   pins), [`edge::simulated`] (a board that isn't there).
 //! - [`console`]: the pages, rendered on the server, live by server-sent events. Its `routes` is the one table of who may ask for

@@ -331,6 +331,8 @@ pub enum GapCause {
     Full,
     /// Its outbox was an old copy: what the newer one had not sent is lost.
     Replaced,
+    /// A camera that follows people could not see.
+    Blind,
 }
 
 /// What changed on a shelf while nobody watched.
@@ -381,6 +383,9 @@ pub struct NodeStatus {
     /// What is wrong, in a sentence; empty if nothing is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trouble: String,
+    /// What works less well, in a sentence, though what the node says can be relied on; empty if nothing does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub notice: String,
     /// The outbox that it speaks with: `online` asks what is committed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbox: Option<OutboxId>,

@@ -318,8 +318,9 @@ fn snapshot(
 fn ailments(status: &NodeStatus) -> String {
     let faults = status.faults.iter();
     let plates = faults.map(|fault| format!("plate {}: {}", fault.plate, fault.what));
-    let own = Some(status.trouble.clone()).filter(|trouble| !trouble.is_empty());
-    own.into_iter().chain(plates).collect::<Vec<_>>().join("; ")
+    let own = [&status.trouble, &status.notice].into_iter();
+    let own = own.filter(|words| !words.is_empty()).cloned();
+    own.chain(plates).collect::<Vec<_>>().join("; ")
 }
 
 fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {

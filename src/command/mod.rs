@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod calibrate;
+mod ceiling_camera_args;
 pub mod config;
 mod console_feed;
 pub mod coordinator;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 
+use super::ceiling_camera_args::{self, Times};
 use super::credentials_args::{CredentialsArgs, client_tls};
 use super::node_service;
 use super::node_setup::Wiring;
@@ -74,7 +75,11 @@ pub struct Args {
     deliver_only: bool,
     #[command(flatten)]
     eyes: shelf_camera_args::Args,
+    #[command(flatten)]
+    ceiling: ceiling_camera_args::Args,
 }
+
+mod watching;
 
 /// A node that no configuration names.
 #[derive(Clone, Debug, clap::Args)]
@@ -88,7 +93,7 @@ struct Place {
     /// The store's MQTT broker
     #[arg(
         long,
-        value_name = "mqtt://HOST:PORT",
+        value_name = "mqtt[s]://HOST:PORT",
         required = false,
         requires = "store"
     )]
@@ -106,10 +111,11 @@ fn missed(text: &str) -> Result<f64, String> {
 
 /// Runs the node.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let is_played = args.from.is_some() || args.deliver_only;
+    // Cameras at the ceiling are watched without a recording, too.
+    let is_played = args.from.is_some() || args.deliver_only || !args.ceiling.is_empty();
     match args.place.clone() {
         None if is_played => Err(anyhow::anyhow!(
-            "a recording is played by a node that --store, --name, --broker and --outbox name"
+            "a recording is played, and ceiling cameras are watched, by a node that --store, --name, --broker and --outbox name"
         )),
         None => on_runtime(|stop| async move {
             node_service::run(&args.wiring, &args.credentials, stop).await
@@ -151,10 +157,11 @@ fn play_part(args: &Args, place: &Place) -> anyhow::Result<()> {
         Some(path) => Some(Part::open(path, &definition, &name)?),
         None => None,
     };
-    let outbox = open_outbox(&place.outbox, &name, part.as_ref())?;
-    if !args.eyes.is_empty() && outbox.last_sequence() > 0 {
+    let outbox = open_outbox(args, &place.outbox, &name, part.as_ref())?;
+    let has_cameras = !args.eyes.is_empty() || !args.ceiling.is_empty();
+    if part.is_some() && has_cameras && outbox.last_sequence() > 0 {
         bail!(
-            "{}: what cameras saw can't be seen again, so with --shelf-camera a recording is played into a new outbox",
+            "{}: what cameras saw can't be seen again, so with cameras a recording is played into a new outbox",
             place.outbox.display()
         );
     }
@@ -165,6 +172,10 @@ fn play_part(args: &Args, place: &Place) -> anyhow::Result<()> {
         let mut options = NodeOptions::new(place.broker.clone(), definition.id.as_str());
         options.tls = tls;
         match part {
+            None if !args.deliver_only => {
+                let link = NodeLink::connect(options, outbox).await?;
+                watching::watch(args, &name, &definition, link, stop).await
+            }
             None => deliver(NodeLink::connect(options, outbox).await?).await,
             Some(part) => {
                 let mut start = part.taken_up(&outbox)?;
@@ -198,9 +209,14 @@ fn node_name(place: &Place, definition: &Definition) -> anyhow::Result<NodeName>
 }
 
 /// Opens the outbox of a part of a recording, or whatever outbox is there to be delivered.
-fn open_outbox(path: &Path, name: &NodeName, part: Option<&Part>) -> anyhow::Result<Outbox> {
+fn open_outbox(
+    args: &Args,
+    path: &Path,
+    name: &NodeName,
+    part: Option<&Part>,
+) -> anyhow::Result<Outbox> {
     let Some(part) = part else {
-        if !path.exists() {
+        if args.deliver_only && !path.exists() {
             bail!(
                 "{}: there is no such outbox to deliver from",
                 path.display()
@@ -373,6 +389,15 @@ async fn play(
     };
     let pace = Pace::starting(now, args.speed);
     let eyes = args.eyes.open(pace)?;
+    let times = Times {
+        from: now,
+        as_stamped: true,
+        clock: move || pace.event_now(),
+        run: String::new(),
+    };
+    let models = args.eyes.models();
+    let definition = &part.recording.definition;
+    let ceiling = args.ceiling.open(models, definition, &part.name, times)?;
     let mut course = Course {
         pace: (!args.as_fast_as_possible).then_some(pace),
         stop,
@@ -383,7 +408,8 @@ async fn play(
         None => LiveNode::new(sensor, link, clock),
         Some(_) => LiveNode::after_power_off(sensor, link, clock).await?,
     }
-    .with_eyes(eyes);
+    .with_eyes(eyes)
+    .with_ceiling(ceiling);
     let mut records = part.records().skip(next);
     let mut playing = !over;
     while playing {

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use super::pace::Pace;
 use super::vision::models;
 use crate::edge::camera;
+use crate::edge::evidence::{Evidence, EvidenceLimits};
 use crate::edge::gallery::Gallery;
 use crate::edge::shelf_cameras::ShelfCameras;
 use crate::store::ShelfId;
@@ -23,8 +24,23 @@ pub struct Args {
     /// The products that were enrolled for them by `stroll enroll`
     #[arg(long, value_name = "FILE", default_value = "gallery.json")]
     gallery: PathBuf,
+    /// Keep the frames before and after each change that is looked at in this folder, for a person who reviews it
+    #[arg(long, value_name = "DIR", requires = "shelf_camera")]
+    evidence: Option<PathBuf>,
+    /// How long they are kept
+    #[arg(long, value_name = "HOURS", default_value_t = 24.0, value_parser = hours)]
+    evidence_hours: f64,
+    /// How many of them are kept at most, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    evidence_mib: u64,
     #[command(flatten)]
     models: models::Args,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    (text.parse().ok())
+        .filter(|hours| (0.0..=8_760.0).contains(hours))
+        .ok_or_else(|| "write hours from 0 to 8760".to_owned())
 }
 
 fn shelf_camera(text: &str) -> Result<(ShelfId, String), String> {
@@ -37,6 +53,11 @@ fn shelf_camera(text: &str) -> Result<(ShelfId, String), String> {
 impl Args {
     pub fn is_empty(&self) -> bool {
         self.shelf_camera.is_empty()
+    }
+
+    /// The models of all of a node's cameras.
+    pub fn models(&self) -> &models::Args {
+        &self.models
     }
 
     /// Opens the cameras; `None` if there are none. Live frames are stamped by `pace`, those of a recording by themselves.
@@ -53,6 +74,14 @@ impl Args {
         };
         let recogniser = model.recogniser(&self.models.engine())?;
         let mut eyes = ShelfCameras::new(recogniser, gallery.products, &model.card.version);
+        if let Some(folder) = &self.evidence {
+            let limits = EvidenceLimits {
+                kept_s: self.evidence_hours * 3_600.0,
+                bytes_max: self.evidence_mib << 20,
+            };
+            let evidence = Evidence::open(folder, limits);
+            eyes.keep(evidence.with_context(|| format!("{} cannot be used", folder.display()))?);
+        }
         for (shelf, name) in &self.shelf_camera {
             if name.ends_with(".mcap") {
                 eyes.add_recorded(*shelf, camera::open(name)?);

@@ -42,6 +42,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+/// A camera's name and its frames.
+pub(super) fn named(text: &str) -> Result<(String, String), String> {
+    let parts = text
+        .split_once('=')
+        .filter(|(_, source)| !source.is_empty());
+    let (name, source) = parts.ok_or_else(|| "write NAME=SOURCE, such as 1=cam1.mp4".to_owned())?;
+    Ok((name.to_owned(), source.to_owned()))
+}
+
 /// A share, 0 to 1.
 fn share(text: &str) -> Result<f64, String> {
     (text.parse().ok())
@@ -50,7 +59,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// Frames a second.
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     (text.parse().ok())
         .filter(|hz| (0.001..=1_000.0).contains(hz))
         .ok_or_else(|| "write frames a second, 0.001 to 1000".to_owned())

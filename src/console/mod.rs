@@ -13,6 +13,7 @@ mod event_log;
 mod health;
 mod host;
 mod live;
+pub mod live_picture;
 mod operate;
 mod page;
 mod people;

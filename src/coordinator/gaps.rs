@@ -38,6 +38,26 @@ pub struct Gap {
     pub reason: String,
 }
 
+/// A gap that begins so soon after the last one, of the same node and for the same reason, is more of it, seconds.
+const GOES_ON_S: f64 = 0.1;
+
+impl Gap {
+    /// Adds it to the others. A camera that stays blind says so piece by piece: false if this is only the next piece.
+    pub(super) fn note(self, gaps: &mut Vec<Gap>) -> bool {
+        let after = |last: &Gap| self.from.seconds_since(last.to);
+        let goes_on = |last: &&mut Gap| {
+            (&last.node, &last.reason) == (&self.node, &self.reason)
+                && (0.0..GOES_ON_S).contains(&after(last))
+        };
+        if let Some(last) = gaps.last_mut().filter(goes_on) {
+            last.to = self.to;
+            return false;
+        }
+        gaps.push(self);
+        true
+    }
+}
+
 impl Coordinator {
     /// Decides a gap that a node tells of.
     pub(super) fn decide_gap(
@@ -54,6 +74,7 @@ impl Coordinator {
             GapCause::Replaced => {
                 format!("node {node} began with an old copy of its outbox")
             }
+            GapCause::Blind => format!("a camera of node {node} was blind"),
         };
         let of = gap.replaces.as_ref().unwrap_or(&stamp.outbox);
         let after = match gap.replaces {

@@ -217,16 +217,15 @@ impl State {
                 reason,
                 ..
             } => {
-                self.losses += 1;
-                let (node, reason) = (node.clone(), reason.clone());
-                if let Some((from, to)) = from.zip(*to).filter(|_| !weighed) {
-                    self.gaps.push(Gap {
-                        node,
-                        from,
-                        to,
-                        reason,
-                    });
-                }
+                let span = from.zip(*to).filter(|_| !weighed);
+                let gap = span.map(|(from, to)| Gap {
+                    node: node.clone(),
+                    from,
+                    to,
+                    reason: reason.clone(),
+                });
+                let is_new = gap.is_none_or(|gap| gap.note(&mut self.gaps));
+                self.losses += u64::from(is_new);
             }
             Decision::Unwatched(attributed) => self.open_review(attributed, true),
             Decision::EntryBarred { bar, at, reason } => {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::coordinator::{Coordinator, Effect, Input, Rejection};
+use crate::edge::ceiling_cameras::CeilingCameras;
 use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
@@ -287,6 +288,15 @@ pub enum Sensed {
     Nothing(Timestamp),
 }
 
+impl Sensed {
+    fn at(&self) -> Timestamp {
+        match self {
+            Sensed::Record(record) => record.at(),
+            Sensed::Nothing(at) => *at,
+        }
+    }
+}
+
 /// A live node: records in, observations through the outbox, a promise at least every 200 ms.
 pub struct LiveNode {
     sensor: NodeSensor,
@@ -299,8 +309,9 @@ pub struct LiveNode {
     /// Event time of its first record, and when levels were kept last.
     began_at: Option<Timestamp>,
     kept_at: Option<Timestamp>,
-    /// The cameras of its shelves.
+    /// The cameras of its shelves, and those at the ceiling.
     eyes: Option<Box<dyn ShelfEyes>>,
+    ceiling: Option<CeilingCameras>,
 }
 
 impl LiveNode {
@@ -316,6 +327,7 @@ impl LiveNode {
             began_at: None,
             kept_at: None,
             eyes: None,
+            ceiling: None,
         }
     }
 
@@ -323,6 +335,32 @@ impl LiveNode {
     pub fn with_eyes(mut self, eyes: Option<Box<dyn ShelfEyes>>) -> Self {
         self.eyes = eyes;
         self
+    }
+
+    /// The same with cameras at the ceiling: what they see is the node's to vouch for.
+    pub fn with_ceiling(mut self, ceiling: Option<CeilingCameras>) -> Self {
+        if let Some(ceiling) = &ceiling {
+            self.sensor.watch_bodies(ceiling.began_at());
+        }
+        self.ceiling = ceiling;
+        self
+    }
+
+    /// Takes what the cameras at the ceiling saw, and says how well cameras see.
+    fn look_down(&mut self, at: Timestamp, seen: &mut Vec<Observation>) {
+        let (mut trouble, mut notices) = (String::new(), Vec::new());
+        if let Some(ceiling) = &mut self.ceiling {
+            let sensor = &mut self.sensor;
+            tokio::task::block_in_place(|| ceiling.look(at, sensor, seen));
+            trouble = ceiling.trouble().to_owned();
+            notices.extend(Some(ceiling.notice().to_owned()).filter(|n| !n.is_empty()));
+        }
+        if let Some(eyes) = &mut self.eyes {
+            notices.extend(eyes.tend(at));
+        }
+        if self.ceiling.is_some() || self.eyes.is_some() {
+            self.link.tell(&trouble, &notices.join("; "));
+        }
     }
 
     /// Has the cameras look at each change: some tens of milliseconds of a network's work.
@@ -366,15 +404,14 @@ impl LiveNode {
     /// Takes what the sensors say next.
     pub async fn take(&mut self, sensed: &Sensed) -> Result<(), LinkError> {
         let mut seen = Vec::new();
-        let at = match sensed {
-            Sensed::Record(record) => {
-                self.sensor.push(record, &mut seen);
-                record.at()
-            }
-            Sensed::Nothing(at) => *at,
-        };
+        self.look_down(sensed.at(), &mut seen);
+        if let Sensed::Record(record) = sensed {
+            self.sensor.push(record, &mut seen);
+        }
         self.look(&mut seen);
-        let at = self.last_at.map_or(at, |last| last.max(at));
+        let at = self
+            .last_at
+            .map_or(sensed.at(), |last| last.max(sensed.at()));
         self.last_at = Some(at);
         if !seen.is_empty() || self.link.has_lost() {
             self.link.append(self.clock.at(at), seen).await?;
@@ -422,6 +459,8 @@ impl LiveNode {
             let (promised, open) = self.sensor.promise(at);
             let before = self.before.as_ref();
             let told = before.map_or(promised, |levels| promised.min(Timestamp(levels.at.0 - 1)));
+            let blind = self.ceiling.as_ref().and_then(CeilingCameras::vouched);
+            let told = blind.map_or(told, |since| told.min(since));
             self.link.watermark(told, open);
         }
     }

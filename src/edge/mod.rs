@@ -2,9 +2,11 @@
 
 pub mod broker;
 pub mod camera;
+pub mod ceiling_cameras;
 pub mod converter;
 pub mod credentials;
 pub mod definition_file;
+pub mod evidence;
 pub mod gallery;
 pub mod gate;
 pub mod gateway;

@@ -100,6 +100,11 @@ impl ModelFile {
         engine::load(kind, &self.onnx, &self.card).map_err(|error| self.engine_error(error))
     }
 
+    /// What one run takes.
+    pub fn cost(&self) -> Result<engine::Cost, ModelError> {
+        engine::cost(&self.onnx, &self.card).map_err(|error| self.engine_error(error))
+    }
+
     /// An error of the engine with the model's file.
     pub fn engine_error(&self, error: EngineError) -> ModelError {
         let path = self.onnx_path.clone();

@@ -355,9 +355,12 @@ fn read(path: &Path) -> Result<String, ProvisionError> {
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> ProvisionError {
     let path = path.to_owned();
-    move |source| match source.kind() {
-        ErrorKind::AlreadyExists => ProvisionError::Exists { path },
-        _ => ProvisionError::File { path, source },
+    move |source| {
+        if source.kind() == ErrorKind::AlreadyExists {
+            ProvisionError::Exists { path }
+        } else {
+            ProvisionError::File { path, source }
+        }
     }
 }
 

@@ -5,15 +5,15 @@
 //! process; what is sent is which products they can be of.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::edge::camera::{CameraError, Frame, FrameSource};
+use crate::edge::camera::{CameraError, Frame, FrameSource, LiveReader};
+use crate::edge::evidence::Evidence;
 use crate::edge::pictures;
 use crate::observation::{ChangeKind, ProductLikelihood, ShelfObservation, VisionObservation};
 use crate::store::{ProductId, ShelfId};
 use crate::units::Timestamp;
-use crate::vision::camera_health::{CameraHealth, CameraTrouble};
+use crate::vision::camera_health::CameraHealth;
 use crate::vision::frame_ring::{FrameRing, RingFrame};
 use crate::vision::picture::Picture;
 use crate::vision::prototypes::Prototypes;
@@ -39,13 +39,8 @@ struct ShelfCamera {
     ring: Arc<Mutex<FrameRing>>,
     /// A recording, which is read when it is wanted.
     recorded: Option<Box<dyn FrameSource>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Drop for ShelfCamera {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
+    /// What reads a live one, and how well it sees.
+    live: Option<(LiveReader, Arc<Mutex<CameraHealth>>)>,
 }
 
 /// The cameras of a node's shelves, and the network that they share.
@@ -54,6 +49,7 @@ pub struct ShelfCameras {
     recogniser: Recogniser,
     products: Prototypes<ProductId>,
     model: String,
+    evidence: Option<Evidence>,
 }
 
 impl ShelfCameras {
@@ -64,7 +60,13 @@ impl ShelfCameras {
             recogniser,
             products,
             model: model.to_owned(),
+            evidence: None,
         }
+    }
+
+    /// Keeps the frames before and after each change that is looked at.
+    pub fn keep(&mut self, evidence: Evidence) {
+        self.evidence = Some(evidence);
     }
 
     /// Adds a camera whose frames carry the times of the node's events: a recording.
@@ -72,7 +74,7 @@ impl ShelfCameras {
         let camera = ShelfCamera {
             ring: Arc::new(Mutex::new(FrameRing::new(KEPT_S, RING_BYTES_MAX))),
             recorded: Some(source),
-            stop: Arc::default(),
+            live: None,
         };
         self.cameras.insert(shelf, camera);
     }
@@ -86,50 +88,78 @@ impl ShelfCameras {
         reopen: impl Fn() -> Result<Box<dyn FrameSource>, CameraError> + Send + 'static,
     ) -> std::io::Result<()> {
         let ring = Arc::new(Mutex::new(FrameRing::new(KEPT_S, RING_BYTES_MAX)));
-        let stop = Arc::new(AtomicBool::new(false));
-        let reader = Reader {
-            shelf,
+        let health = Arc::new(Mutex::new(CameraHealth::new(clock())));
+        let mut watch = Watch {
             ring: Arc::clone(&ring),
-            stop: Arc::clone(&stop),
-            health: CameraHealth::new(clock()),
-            looked_at: None,
-            trouble: None,
+            health: Arc::clone(&health),
+            checked_at: None,
         };
-        std::thread::Builder::new()
-            .name(format!("camera {shelf}"))
-            .spawn(move || reader.run(clock, reopen))?;
+        let take = move |at, frame| watch.take(at, frame);
+        let reader = LiveReader::start(&shelf.to_string(), clock, reopen, take)?;
         let camera = ShelfCamera {
             ring,
             recorded: None,
-            stop,
+            live: Some((reader, health)),
         };
         self.cameras.insert(shelf, camera);
         Ok(())
     }
 
-    /// The picture of what moved: of a take what stood there before, of a put what stands there now.
-    fn moved(&mut self, change: &ShelfObservation) -> Option<Picture> {
+    /// The picture of what moved: of a take what stood there before, of a put what stands there now. With it the ids of the
+    /// frames that are kept as evidence.
+    fn moved(&mut self, change: &ShelfObservation) -> Option<(Picture, Vec<String>)> {
         let camera = self.cameras.get_mut(&change.shelf)?;
         let after_at = change.end.plus_seconds(BESIDE_S);
         camera.read_to(after_at);
         let ring = camera.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let decoded = |at| pictures::decode(&ring.nearest(at, OFF_S)?.encoded).ok();
-        let before = decoded(change.start.plus_seconds(-BESIDE_S))?;
-        let after = decoded(after_at)?;
+        let nearest = |at| ring.nearest(at, OFF_S).cloned();
+        let frames = [
+            nearest(change.start.plus_seconds(-BESIDE_S))?,
+            nearest(after_at)?,
+        ];
         drop(ring);
+        let before = pictures::decode(&frames[0].encoded).ok()?;
+        let after = pictures::decode(&frames[1].encoded).ok()?;
         let bounds = shelf_view::changed(&before, &after)?;
-        if change.is_take() { &before } else { &after }.crop(&bounds)
+        let moved = if change.is_take() { &before } else { &after }.crop(&bounds)?;
+        Some((moved, self.kept(change.shelf, &frames)))
+    }
+
+    fn kept(&mut self, shelf: ShelfId, [before, after]: &[RingFrame; 2]) -> Vec<String> {
+        let Some(evidence) = &mut self.evidence else {
+            return Vec::new();
+        };
+        let mut ids = Vec::new();
+        for (frame, when) in [(before, "before"), (after, "after")] {
+            match evidence.keep(frame.at, &format!("{shelf}-{when}"), &frame.encoded) {
+                Ok(id) => ids.push(id),
+                Err(error) => tracing::warn!("shelf {shelf}: a frame could not be kept: {error}"),
+            }
+        }
+        ids
     }
 }
 
 impl ShelfEyes for ShelfCameras {
+    fn tend(&mut self, now: Timestamp) -> Vec<String> {
+        if let Some(evidence) = &mut self.evidence {
+            evidence.forget(now);
+        }
+        let live = (self.cameras.iter()).filter_map(|(shelf, c)| Some((shelf, c.live.as_ref()?)));
+        let told = live.filter_map(|(shelf, (_, health))| {
+            let health = health.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(health.trouble(now)?.sentence(&format!("of shelf {shelf}")))
+        });
+        told.collect()
+    }
+
     fn look(&mut self, change: &ShelfObservation) -> Option<VisionObservation> {
         match change.kind {
             ChangeKind::Take | ChangeKind::Put | ChangeKind::Unsure => {}
             // Nothing moved that could be named.
             ChangeKind::Touch | ChangeKind::Foreign => return None,
         }
-        let picture = self.moved(change)?;
+        let (picture, evidence) = self.moved(change)?;
         let look = match self.recogniser.look(&picture) {
             Ok(look) => look,
             Err(error) => {
@@ -160,7 +190,7 @@ impl ShelfEyes for ShelfCameras {
                 .collect(),
             others_milli: milli(others),
             model: self.model.clone(),
-            evidence: Vec::new(),
+            evidence,
         })
     }
 }
@@ -199,83 +229,26 @@ impl ShelfCamera {
     }
 }
 
-/// What reads a live camera.
-struct Reader {
-    shelf: ShelfId,
+/// What a live camera's frames go to.
+struct Watch {
     ring: Arc<Mutex<FrameRing>>,
-    stop: Arc<AtomicBool>,
-    health: CameraHealth,
-    looked_at: Option<Timestamp>,
-    trouble: Option<CameraTrouble>,
+    health: Arc<Mutex<CameraHealth>>,
+    checked_at: Option<Timestamp>,
 }
 
-/// Time between two attempts to open a camera, growing twofold.
-const RETRY_S: [u64; 5] = [1, 2, 4, 8, 15];
-
-impl Reader {
-    fn run(
-        mut self,
-        clock: impl Fn() -> Timestamp,
-        reopen: impl Fn() -> Result<Box<dyn FrameSource>, CameraError>,
-    ) {
-        let mut attempt = 0;
-        while !self.stop.load(Ordering::Relaxed) {
-            match reopen().and_then(|source| self.read(source, &clock)) {
-                // It gave frames, and ended.
-                Ok(frames) if frames > 0 => attempt = 0,
-                Ok(_) => tracing::warn!("camera {}: it gives no frames", self.shelf),
-                Err(error) => tracing::warn!("camera {}: {error}", self.shelf),
-            }
-            self.tell(clock());
-            let wait_s = RETRY_S[attempt.min(RETRY_S.len() - 1)];
-            attempt += 1;
-            for _ in 0..wait_s * 10 {
-                if self.stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(100));
+impl Watch {
+    fn take(&mut self, at: Timestamp, frame: Frame) {
+        let is_due = |last: Timestamp| at.seconds_since(last) >= HEALTH_EVERY_S;
+        if self.checked_at.is_none_or(is_due) {
+            self.checked_at = Some(at);
+            if let Ok(picture) = frame.picture() {
+                let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+                health.see(at, &picture);
             }
         }
-    }
-
-    /// Reads until the camera ends; gives how many frames came.
-    fn read(
-        &mut self,
-        mut source: Box<dyn FrameSource>,
-        clock: &impl Fn() -> Timestamp,
-    ) -> Result<u64, CameraError> {
-        let mut frames = 0;
-        while !self.stop.load(Ordering::Relaxed)
-            && let Some(frame) = source.next_frame()?
-        {
-            frames += 1;
-            let at = frame.at.unwrap_or_else(clock);
-            let is_due = |last: Timestamp| at.seconds_since(last) >= HEALTH_EVERY_S;
-            if self.looked_at.is_none_or(is_due) {
-                self.looked_at = Some(at);
-                if let Ok(picture) = frame.picture() {
-                    self.health.see(at, &picture);
-                }
-                self.tell(at);
-            }
-            let encoded = frame.encoded;
-            let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-            ring.push(RingFrame { at, encoded });
-        }
-        Ok(frames)
-    }
-
-    /// Says what is wrong with the camera, and when it is well again, once each.
-    fn tell(&mut self, now: Timestamp) {
-        let trouble = self.health.trouble(now);
-        if trouble == self.trouble {
-            return;
-        }
-        self.trouble = trouble;
-        match trouble {
-            Some(trouble) => tracing::warn!("{}", trouble.sentence(&self.shelf.to_string())),
-            None => tracing::info!("camera {} sees again", self.shelf),
-        }
+        let encoded = frame.encoded;
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.push(RingFrame { at, encoded });
     }
 }
 

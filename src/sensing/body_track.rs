@@ -56,6 +56,11 @@ impl Segmenter {
         });
     }
 
+    /// Nothing is promised of what begins after this before a frame has come: bodies are watched from then on.
+    pub fn begin(&mut self, at: Timestamp) {
+        self.last_frame.get_or_insert(at);
+    }
+
     /// Closes every segment.
     pub fn finish(&mut self, out: &mut Vec<BodySegment>) {
         out.extend(std::mem::take(&mut self.open).into_values());

@@ -45,6 +45,11 @@ impl NodeSensor {
         }
     }
 
+    /// Bodies are watched after this moment, though no frame has come yet.
+    pub fn watch_bodies(&mut self, from: Timestamp) {
+        self.bodies.begin(from);
+    }
+
     /// Takes one record; finished observations go to `out`.
     pub fn push(&mut self, record: &Record, out: &mut Vec<Observation>) {
         match record {

@@ -228,6 +228,7 @@ impl Node {
                     state: NodeState::Online,
                     version: String::new(),
                     trouble: String::new(),
+                    notice: String::new(),
                     outbox: Some(outbox.id().clone()),
                     faults: Vec::new(),
                     sampling: None,

@@ -23,6 +23,17 @@ pub trait Engine: Send {
     fn run(&mut self, input: &[f32]) -> Result<Vec<Output>, EngineError>;
 }
 
+/// What one run of a network takes, whatever runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Cost {
+    /// Multiplications with additions of convolutions and matrices.
+    pub multiplications: u64,
+    /// Of the weights, which stay in memory.
+    pub weight_bytes: u64,
+    /// Of the largest input and output of one layer, which have to be in memory at once.
+    pub layer_bytes_max: u64,
+}
+
 /// Why a network can't be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -66,6 +77,18 @@ pub fn load(
         EngineKind::Tract => load_tract(onnx, card),
         EngineKind::Ort { library } => load_ort(library, onnx, card),
     }
+}
+
+/// Counts what one run of a network takes, from its graph.
+#[cfg(feature = "vision")]
+pub fn cost(onnx: &[u8], card: &ModelCard) -> Result<Cost, EngineError> {
+    tract::cost(onnx, card)
+}
+
+/// Counts what one run of a network takes, from its graph.
+#[cfg(not(feature = "vision"))]
+pub fn cost(_: &[u8], _: &ModelCard) -> Result<Cost, EngineError> {
+    Err(EngineError::NotBuilt { feature: "vision" })
 }
 
 #[cfg(feature = "vision")]

@@ -35,6 +35,8 @@ pub struct FloorSighting {
     /// The camera's own track.
     pub track: u64,
     pub standing: Standing,
+    /// The detector's, 0 to 1.
+    pub score: f64,
 }
 
 /// Somebody on the floor.
@@ -49,6 +51,8 @@ pub struct FloorPerson {
     pub sigma_m: f64,
     /// The cameras that see them now.
     pub cameras: Vec<usize>,
+    /// The best score of a sighting now; 0 if no camera sees them.
+    pub score: f64,
 }
 
 /// One coordinate and its speed, with their covariance.
@@ -107,6 +111,7 @@ struct Person {
     /// The track of each camera that was last theirs.
     tracks: BTreeMap<usize, u64>,
     cameras: Vec<usize>,
+    score: f64,
     /// For how many steps somebody older has been right here whom no camera sees beside them.
     beside: BTreeMap<u64, u32>,
 }
@@ -123,6 +128,7 @@ impl Person {
         self.y.correct(seen.standing.y, seen.standing.sigma_m);
         self.tracks.insert(seen.camera, seen.track);
         self.cameras.push(seen.camera);
+        self.score = self.score.max(seen.score);
     }
 }
 
@@ -140,6 +146,7 @@ impl FloorTracker {
             person.x.predict(dt);
             person.y.predict(dt);
             person.cameras.clear();
+            person.score = 0.0;
         }
         let mut cameras: Vec<usize> = seen.iter().map(|s| s.camera).collect();
         cameras.sort_unstable();
@@ -175,6 +182,7 @@ impl FloorTracker {
                 y: p.y.place,
                 sigma_m: p.x.variance().max(p.y.variance()).sqrt(),
                 cameras: p.cameras.clone(),
+                score: p.score,
             })
             .collect()
     }
@@ -210,7 +218,7 @@ impl FloorTracker {
             }
             self.last_id += 1;
             let standing = sighting.standing;
-            let mut person = Person {
+            self.people.push(Person {
                 id: self.last_id,
                 x: Axis::new(standing.x, standing.sigma_m),
                 y: Axis::new(standing.y, standing.sigma_m),
@@ -218,10 +226,9 @@ impl FloorTracker {
                 unseen_s: 0.0,
                 tracks: BTreeMap::from([(sighting.camera, sighting.track)]),
                 cameras: vec![sighting.camera],
+                score: sighting.score,
                 beside: BTreeMap::new(),
-            };
-            person.cameras.dedup();
-            self.people.push(person);
+            });
         }
     }
 
@@ -268,6 +275,7 @@ mod tests {
             camera,
             track,
             standing,
+            score: 0.9,
         }
     }
 

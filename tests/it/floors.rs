@@ -17,7 +17,26 @@ use crate::recording::folder::shared;
 pub struct Floors {
     pub scripted: Accuracy,
     pub random: Accuracy,
+    pub vision: Vision,
     pub console: Console,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vision {
+    pub mota_min: f64,
+    pub id_switches_max: u64,
+    pub codes_read_min: usize,
+    #[cfg_attr(
+        not(feature = "vision"),
+        expect(dead_code, reason = "no engine is built in")
+    )]
+    pub groceries_fine_min: f64,
+    #[cfg_attr(
+        not(feature = "vision"),
+        expect(dead_code, reason = "no engine is built in")
+    )]
+    pub groceries_coarse_min: f64,
 }
 
 #[derive(Debug, Deserialize)]

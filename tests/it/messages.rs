@@ -88,6 +88,7 @@ fn sample(full: bool) -> Vec<Message> {
             },
             version: text("0.1.0"),
             trouble: text("plate 1.5.3 gives no counts"),
+            notice: text("camera of shelf 1.5 gives no frames"),
             outbox: full.then(|| "b0".into()),
             faults: vec![
                 PlateFault {
@@ -317,7 +318,12 @@ fn gate() -> impl Strategy<Value = Observation> {
 }
 
 fn gap() -> impl Strategy<Value = Observation> {
-    let causes = vec![GapCause::Off, GapCause::Full, GapCause::Replaced];
+    let causes = vec![
+        GapCause::Off,
+        GapCause::Full,
+        GapCause::Replaced,
+        GapCause::Blind,
+    ];
     let plates =
         (any::<u16>(), -1_000_000_000..=1_000_000_000_i64).prop_map(|(plate, delta)| PlateChange {
             plate,
@@ -398,6 +404,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             state,
             version: version.unwrap_or_default(),
             trouble: trouble.unwrap_or_default(),
+            notice: String::new(),
             outbox: outbox.map(Into::into),
             faults: Vec::new(),
             sampling: None,

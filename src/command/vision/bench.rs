@@ -7,12 +7,14 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::edge::pictures;
+use crate::vision::engine::Cost;
 use crate::vision::model_card::ModelKind;
 use crate::vision::picture::Picture;
 
 /// Measure what a frame costs, stage by stage, on one thread
 ///
 /// The lowest run, and the processor time of a run, on which other work on the machine has little influence. `load` reads and optimises the network, once at the start.
+/// Below it what a run of each network takes on any machine, counted from its graph (with the feature `vision`): multiplications with additions, the bytes of the weights, and those of the largest layer's input and output.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The picture that is looked at [default: one of 1280×720 made of stripes]
@@ -38,36 +40,78 @@ struct Stage {
     processor_ms: f64,
 }
 
+/// A network's counts.
+#[derive(Serialize)]
+struct Network {
+    model: &'static str,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+#[derive(Serialize)]
+struct Report {
+    stages: Vec<Stage>,
+    networks: Vec<Network>,
+}
+
 pub fn run(args: Args) -> anyhow::Result<()> {
     let encoded = match &args.picture {
         Some(path) => pictures::bytes(path).with_context(|| path.display().to_string())?,
         None => pictures::jpeg(&stripes(), 90)?,
     };
     let picture = pictures::decode(&encoded)?;
+    let mut networks = Vec::new();
     let mut stages = vec![timed("frame", "decode", args.runs, || {
         Ok(pictures::decode(&encoded)?)
     })?];
     if args.models.has(ModelKind::Products) {
         products(&args, &picture, &mut stages)?;
+        networks.extend(network(&args, ModelKind::Products)?);
     }
     if args.models.has(ModelKind::People) {
         people(&args, &picture, &mut stages)?;
+        networks.extend(network(&args, ModelKind::People)?);
     }
+    let report = Report { stages, networks };
     if args.json {
-        println!("{}", serde_json::to_string(&stages)?);
-        return Ok(());
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        tell(&report);
     }
+    Ok(())
+}
+
+/// What a network takes; `None` where the program can't read its graph.
+fn network(args: &Args, kind: ModelKind) -> anyhow::Result<Option<Network>> {
+    if !cfg!(feature = "vision") {
+        return Ok(None);
+    }
+    let cost = args.models.open(kind)?.cost()?;
+    let model = kind.name();
+    Ok(Some(Network { model, cost }))
+}
+
+fn tell(report: &Report) {
     println!(
         "{:<9} {:<11} {:>10} {:>10}",
         "model", "stage", "lowest ms", "proc. ms"
     );
-    for stage in &stages {
+    for stage in &report.stages {
         println!(
             "{:<9} {:<11} {:>10.2} {:>10.2}",
             stage.model, stage.stage, stage.lowest_ms, stage.processor_ms
         );
     }
-    Ok(())
+    let million = |count: u64| count as f64 / 1e6;
+    for Network { model, cost } in &report.networks {
+        println!(
+            "{model}: {:.1} million multiplications a run ({:.2} thousand million a second at 10 frames/s), {:.1} MB of weights, {:.1} MB for the largest layer",
+            million(cost.multiplications),
+            million(cost.multiplications) / 100.0,
+            million(cost.weight_bytes),
+            million(cost.layer_bytes_max),
+        );
+    }
 }
 
 /// A picture with something in it for the decoder to do.

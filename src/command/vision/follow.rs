@@ -2,23 +2,22 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Serialize;
 
-use crate::edge::camera::{self, FrameSource, calibration};
-use crate::vision::bounding_box::BoundingBox;
-use crate::vision::camera_geometry::CameraGeometry;
-use crate::vision::floor_tracking::{FloorSighting, FloorTracker};
+use crate::edge::camera::{self, calibration};
+use crate::units::Timestamp;
+use crate::vision::ceiling::Ceiling;
 use crate::vision::model_card::ModelKind;
-use crate::vision::tracking::{Tracker, TrackerSettings};
 
 /// Follow people over the floor, through one camera or several
 ///
 /// The frames of all cameras are taken to be of the same moments. Each line is one moment; places are metres in the store's coordinates.
+/// At the end it warns of cameras that place the same person metres apart: they do not hang where the calibration says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A camera's name in the calibration and its frames, such as 1=cam1.mp4; once for each
-    #[arg(long, value_name = "NAME=SOURCE", required = true, value_parser = named)]
+    #[arg(long, value_name = "NAME=SOURCE", required = true, value_parser = super::named)]
     camera: Vec<(String, String)>,
     /// Where the cameras hang: a `calibration.json` of the AutoCheckout competition
     #[arg(long, value_name = "FILE")]
@@ -31,19 +30,6 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     models: super::models::Args,
-}
-
-fn named(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('=');
-    let (name, source) = parts.ok_or_else(|| "write NAME=SOURCE, such as 1=cam1.mp4".to_owned())?;
-    Ok((name.to_owned(), source.to_owned()))
-}
-
-/// One camera at work.
-struct Eye {
-    source: Box<dyn FrameSource>,
-    geometry: CameraGeometry,
-    tracker: Tracker,
 }
 
 #[derive(Serialize)]
@@ -63,52 +49,27 @@ struct Person {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = args.models.open(ModelKind::People)?;
-    let mut detector = model.people_detector(&args.models.engine())?;
-    let settings = TrackerSettings::for_detector(detector.score_min());
-    let known = calibration::read(&args.calibration)?;
-    let mut eyes = Vec::new();
-    for (name, source) in &args.camera {
-        let Some(geometry) = known.get(name) else {
-            let names: Vec<&str> = known.keys().map(String::as_str).collect();
-            let path = args.calibration.display();
-            bail!("{path} has no camera {name}; it has {}", names.join(", "));
-        };
-        eyes.push(Eye {
-            source: camera::open(source)?,
-            geometry: geometry.clone(),
-            tracker: Tracker::new(settings),
-        });
+    let detector = model.people_detector(&args.models.engine())?;
+    let places =
+        calibration::of_named(&args.calibration, args.camera.iter().map(|(name, _)| name))?;
+    let mut sources = Vec::new();
+    for (_, source) in &args.camera {
+        sources.push(camera::open(source)?);
     }
-    let mut floor = FloorTracker::default();
+    let mut ceiling = Ceiling::new(detector, places, Timestamp(0));
     for number in 0.. {
-        let mut seen = Vec::new();
-        let mut ended = true;
-        for (index, eye) in eyes.iter_mut().enumerate() {
-            let Some(frame) = eye.source.next_frame()? else {
-                continue;
-            };
-            ended = false;
-            let picture = frame.picture()?;
-            // Doubtful boxes too: the tracker knows what to make of them.
-            let found = detector.look(&picture, settings.doubtful_min);
-            let found = found.map_err(|error| model.engine_error(error))?;
-            let standing = |bounds: &BoundingBox| {
-                eye.geometry
-                    .standing(bounds, picture.width(), picture.height())
-            };
-            let tracked = eye.tracker.step(&found).into_iter();
-            seen.extend(tracked.filter_map(|b| {
-                Some(FloorSighting {
-                    camera: index,
-                    track: b.track,
-                    standing: standing(&b.bounds)?,
-                })
-            }));
+        let mut frames = Vec::new();
+        for (index, source) in sources.iter_mut().enumerate() {
+            if let Some(frame) = source.next_frame()? {
+                frames.push((index, frame.picture()?));
+            }
         }
-        if ended {
+        if frames.is_empty() {
             break;
         }
-        let people = floor.step(1.0 / args.rate_hz, &seen);
+        let at = Timestamp(0).plus_seconds(number as f64 / args.rate_hz);
+        let people = ceiling.step(at, &frames);
+        let people = people.map_err(|error| model.engine_error(error))?;
         let centimetres = |m: f64| (m * 100.0).round() / 100.0;
         let people = people.into_iter().map(|p| Person {
             track: p.id,
@@ -126,6 +87,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             people: people.collect(),
         };
         tell(&line, args.json).context("the line cannot be written")?;
+    }
+    for (a, b, apart_m) in ceiling.disagreements() {
+        eprintln!(
+            "stroll: cameras {a} and {b} place the same person {apart_m:.1} m apart (median): they do not hang where {} says",
+            args.calibration.display()
+        );
     }
     Ok(())
 }

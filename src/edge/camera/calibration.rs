@@ -42,6 +42,23 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, CameraGeometry>, CameraError
     cameras.collect()
 }
 
+/// The cameras of those names, in that order.
+pub fn of_named<'n>(
+    path: &Path,
+    names: impl IntoIterator<Item = &'n String>,
+) -> Result<Vec<(String, CameraGeometry)>, CameraError> {
+    let known = read(path)?;
+    let named = names.into_iter().map(|name| match known.get(name) {
+        Some(geometry) => Ok((name.clone(), geometry.clone())),
+        None => Err(CameraError::NotCalibrated {
+            path: path.to_owned(),
+            name: name.clone(),
+            known: known.keys().cloned().collect::<Vec<_>>().join(", "),
+        }),
+    });
+    named.collect()
+}
+
 fn geometry(camera: &Camera) -> Result<CameraGeometry, &'static str> {
     let (k, pose) = (&camera.intrinsic, &camera.pose);
     let axis = |column: usize| [pose[0][column], pose[1][column], pose[2][column]];

@@ -11,9 +11,11 @@ use crate::vision::picture::Picture;
 
 pub mod calibration;
 mod files;
+mod live;
 mod pipe;
 mod recording;
 
+pub use live::LiveReader;
 pub use pipe::{Pipe, Program};
 pub use recording::{FrameWriter, RecordedFrames};
 
@@ -45,7 +47,15 @@ impl Frame {
 pub trait FrameSource: Send {
     /// The next frame; `None` at the end.
     fn next_frame(&mut self) -> Result<Option<Frame>, CameraError>;
+
+    /// What ends it while another thread waits for its next frame; `None` if it never waits for long.
+    fn ender(&self) -> Option<Ender> {
+        None
+    }
 }
+
+/// Ends a source: there is no frame after it.
+pub type Ender = Box<dyn Fn() + Send>;
 
 /// Why there are no frames, or no more.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +80,12 @@ pub enum CameraError {
     NoFrames { path: PathBuf },
     #[error("{path}: it is no calibration of cameras: {why}")]
     Calibration { path: PathBuf, why: String },
+    #[error("{path}: it has no camera {name}; it has {known}")]
+    NotCalibrated {
+        path: PathBuf,
+        name: String,
+        known: String,
+    },
     #[error("{path}: the recording is damaged: {why}")]
     Damaged { path: PathBuf, why: String },
     #[error(

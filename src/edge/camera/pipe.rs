@@ -4,9 +4,10 @@
 
 use std::io::{ErrorKind, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{CameraError, Frame, FrameSource};
+use super::{CameraError, Ender, Frame, FrameSource};
 use crate::edge::pictures::end_of_jpeg;
 
 /// A frame that is larger is no camera's.
@@ -82,7 +83,7 @@ impl Program {
 pub struct Pipe {
     program: Program,
     source: String,
-    child: Child,
+    child: Arc<Mutex<Child>>,
     frames: JpegStream<ChildStdout>,
     complaints: Option<JoinHandle<String>>,
     number: u64,
@@ -135,16 +136,20 @@ impl Pipe {
             program,
             source: source.to_owned(),
             complaints: complaints.map(|to| std::thread::spawn(|| listen(to))),
-            child,
+            child: Arc::new(Mutex::new(child)),
             frames: JpegStream::new(output),
             number: 0,
         })
     }
 
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// At the end of the output: whether the program is content.
     fn end(&mut self) -> Result<(), CameraError> {
         let said = (self.complaints.take()).and_then(|listener| listener.join().ok());
-        let why = match (self.child.wait(), said) {
+        let why = match (self.child().wait(), said) {
             (Ok(status), _) if status.success() => return Ok(()),
             (Ok(_), Some(said)) if !said.is_empty() => said,
             (Ok(status), _) => format!("it ended with {status}"),
@@ -183,13 +188,24 @@ impl FrameSource for Pipe {
             }),
         }
     }
+
+    fn ender(&self) -> Option<Ender> {
+        let child = Arc::clone(&self.child);
+        Some(Box::new(move || {
+            // Whoever holds it waits for its end already.
+            if let Ok(mut child) = child.try_lock() {
+                let _ = child.kill();
+            }
+        }))
+    }
 }
 
 impl Drop for Pipe {
     fn drop(&mut self) {
         // It may have ended by itself; both then fail and nothing is left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.child();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

@@ -151,3 +151,33 @@ fn a_program_gives_frames_and_says_why_not() {
         "{error}"
     );
 }
+
+/// Dropped while its program says nothing, as of a camera whose cable is out.
+#[test]
+fn a_program_that_hangs_ends_with_its_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hangs");
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "#!/bin/sh\necho $$ > {0}.part\nmv {0}.part {0}\nexec sleep 1000\n",
+        pid.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let open = move || -> Result<Box<dyn FrameSource>, CameraError> {
+        Ok(Box::new(Pipe::spawn(Program::RpicamVid, &path, "0")?))
+    };
+    let reader = LiveReader::start("0", || Timestamp(0), open, |_, _| {}).unwrap();
+    while !pid.is_file() {
+        std::thread::yield_now();
+    }
+    let process = std::fs::read_to_string(&pid).unwrap();
+    let process = Path::new("/proc").join(process.trim());
+    assert!(process.is_dir());
+    drop(reader);
+    // Its thread sees the end of the output and takes leave of it.
+    while process.is_dir() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}

@@ -1,24 +1,10 @@
 use super::*;
+use crate::vision::testing;
 
-const CARD: &str = r#"
-    kind = "people"
-    file = "people.onnx"
-    sha256 = "SUM"
-    version = "test"
-    [input]
-    width = 8
-    height = 8
-    layout = "nchw"
-    colour = "rgb"
-    scale = 1.0
-    mean = [0.0, 0.0, 0.0]
-    std = [1.0, 1.0, 1.0]
-    fit = "stretch"
-    [people]
-    boxes = "boxes"
-    score_min = 0.4
-    nms_iou = 0.5
-"#;
+/// The card of a file of these bytes.
+fn card_of(onnx: &[u8]) -> String {
+    testing::card_text(ModelKind::People, 8, &sha256(onnx), testing::PEOPLE)
+}
 
 /// A folder with a card and, unless it is `None`, a network.
 fn folder(card: &str, onnx: Option<&[u8]>) -> tempfile::TempDir {
@@ -32,7 +18,7 @@ fn folder(card: &str, onnx: Option<&[u8]>) -> tempfile::TempDir {
 
 #[test]
 fn each_wrong_model_is_told_for_what_it_is() {
-    let right = CARD.replace("SUM", &sha256(b"network"));
+    let right = card_of(b"network");
     for (card, onnx, said) in [
         (right.clone(), None, "people.onnx: there is no such file"),
         (
@@ -73,7 +59,7 @@ fn each_wrong_model_is_told_for_what_it_is() {
 
 #[test]
 fn bytes_that_are_no_network() {
-    let folder = folder(&CARD.replace("SUM", &sha256(b"network")), Some(b"network"));
+    let folder = folder(&card_of(b"network"), Some(b"network"));
     let file = ModelFile::open(folder.path(), ModelKind::People).unwrap();
     let Err(error) = file.people_detector(&EngineKind::Tract) else {
         panic!("it is no network");

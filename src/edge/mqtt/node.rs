@@ -93,6 +93,8 @@ pub(super) struct Shared {
 pub struct Health {
     /// Why nobody may be let in, in a sentence; empty if nothing is wrong.
     pub trouble: String,
+    /// What works less well, in sentences; empty if nothing does.
+    pub notice: String,
     /// Plates that can't be relied on.
     pub faults: Vec<PlateFault>,
     pub sampling: Option<SamplingReport>,
@@ -138,17 +140,19 @@ impl Shared {
     /// The node's state as it is told.
     pub(super) fn status(&self, state: NodeState, version: &str) -> NodeStatus {
         let place = self.place();
-        let full = place.lost_since.is_some();
-        let health = self.health().clone();
+        let mut health = self.health().clone();
+        if place.lost_since.is_some() {
+            health.trouble = match health.trouble.as_str() {
+                "" => FULL.to_owned(),
+                also => clipped(&format!("{FULL}; {also}")),
+            };
+        }
         NodeStatus {
             node: self.node.clone(),
             state,
             version: version.to_owned(),
-            trouble: if full {
-                FULL.to_owned()
-            } else {
-                health.trouble
-            },
+            trouble: health.trouble,
+            notice: health.notice,
             outbox: Some(place.id),
             faults: health.faults,
             sampling: health.sampling,
@@ -299,6 +303,14 @@ impl NodeLink {
     pub fn tell_health(&self, health: Health) {
         let mut told = self.shared.health();
         if *told != health {
+            for (word, before) in [
+                (&health.trouble, &told.trouble),
+                (&health.notice, &told.notice),
+            ] {
+                if word != before && !word.is_empty() {
+                    tracing::warn!("node `{}`: {word}", self.shared.node);
+                }
+            }
             *told = health;
             self.shared.announce.store(true, Ordering::Release);
             self.shared.wake.notify_one();
@@ -319,6 +331,13 @@ impl NodeLink {
     /// Whether something could not be kept, and is not told yet.
     pub fn has_lost(&self) -> bool {
         self.shared.place().lost_since.is_some()
+    }
+
+    /// Says what is wrong with the node (nobody is let into the store meanwhile) and what works less well; empty if nothing.
+    pub fn tell(&self, trouble: &str, notice: &str) {
+        let mut health = self.shared.health().clone();
+        (health.trouble, health.notice) = (clipped(trouble), clipped(notice));
+        self.tell_health(health);
     }
 
     /// Follows the state of the connection.
@@ -377,6 +396,13 @@ impl NodeLink {
         }
         drained
     }
+}
+
+/// As much of a sentence as may be told.
+fn clipped(text: &str) -> String {
+    let end = (0..=text.len().min(wire::TROUBLE_BYTES_MAX)).rev();
+    let end = end.into_iter().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].to_owned()
 }
 
 impl Drop for NodeLink {

@@ -305,6 +305,7 @@ impl Service {
         };
         self.node.link().tell_health(Health {
             trouble: trouble.to_owned(),
+            notice: String::new(),
             faults: self.faults.values().take(FAULTS_MAX).cloned().collect(),
             sampling: self.report,
         });

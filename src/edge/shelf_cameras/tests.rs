@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::edge::evidence::EvidenceLimits;
 use crate::vision::embedding::Embedding;
 use crate::vision::engine::{Engine, EngineError, Output};
-use crate::vision::model_card::ModelCard;
+use crate::vision::model_card::{ModelCard, ModelKind};
+use crate::vision::testing;
 
 /// A network whose embedding is the mean colour.
 struct MeanColour;
@@ -30,25 +32,17 @@ impl FrameSource for Frames {
     }
 }
 
-const CARD: &str = r#"
-    kind = "products"
-    file = "products.onnx"
-    sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
-    version = "mean-colour"
-    [input]
-    width = 32
-    height = 32
-    layout = "nchw"
-    colour = "rgb"
-    scale = 1.0
-    mean = [0.0, 0.0, 0.0]
-    std = [1.0, 1.0, 1.0]
-    fit = "stretch"
-    [products]
-    embedding = "embedding"
-    prototype_scale = 40.0
-    unknown_below = 0.6
-"#;
+/// Sees by [`MeanColour`].
+fn recogniser() -> Recogniser {
+    let text = testing::card_text(
+        ModelKind::Products,
+        32,
+        testing::NO_SUM,
+        testing::EMBEDDINGS,
+    );
+    let card = ModelCard::parse(&text).unwrap();
+    Recogniser::new(&card, Box::new(MeanColour)).unwrap()
+}
 
 fn at(seconds: f64) -> Timestamp {
     Timestamp::from_seconds(1_000.0 + seconds)
@@ -98,13 +92,17 @@ fn change(kind: ChangeKind, start: f64, end: f64) -> ShelfObservation {
 
 #[test]
 fn a_take_is_seen_before_it_and_a_put_after_it() {
-    let card = ModelCard::parse(CARD).unwrap();
-    let recogniser = Recogniser::new(&card, Box::new(MeanColour)).unwrap();
     let mut products: Prototypes<ProductId> = Prototypes::default();
     let colour = |rgb: [f32; 3]| vec![Embedding::new(rgb.to_vec()).unwrap()];
     products.enrol("red".into(), colour([180.0, 40.0, 40.0]));
     products.enrol("blue".into(), colour([40.0, 40.0, 180.0]));
-    let mut eyes = ShelfCameras::new(recogniser, products, &card.version);
+    let mut eyes = ShelfCameras::new(recogniser(), products, "mean-colour");
+    let folder = tempfile::tempdir().unwrap();
+    let limits = EvidenceLimits {
+        kept_s: 60.0,
+        bytes_max: 1 << 20,
+    };
+    eyes.keep(Evidence::open(folder.path(), limits).unwrap());
     eyes.add_recorded(
         ShelfId {
             gondola: 1,
@@ -122,6 +120,14 @@ fn a_take_is_seen_before_it_and_a_put_after_it() {
         ),
         (0, "mean-colour")
     );
+    assert_eq!(
+        take.evidence,
+        [
+            "00000000001004300000-1.2-before.jpg",
+            "00000000001005700000-1.2-after.jpg"
+        ]
+    );
+    assert!(folder.path().join(&take.evidence[0]).is_file());
     assert!(take.log(Some(&"blue".into())) < -3.0, "{take:?}");
     let put = eyes.look(&change(ChangeKind::Put, 11.6, 12.4)).unwrap();
     assert_eq!(put.likelihoods[0].product.as_str(), "blue");
@@ -138,9 +144,7 @@ fn a_take_is_seen_before_it_and_a_put_after_it() {
 
 #[test]
 fn a_live_camera_that_ends_is_opened_again() {
-    let card = ModelCard::parse(CARD).unwrap();
-    let recogniser = Recogniser::new(&card, Box::new(MeanColour)).unwrap();
-    let mut eyes = ShelfCameras::new(recogniser, Prototypes::default(), "m");
+    let mut eyes = ShelfCameras::new(recogniser(), Prototypes::default(), "m");
     let (opened, opens) = std::sync::mpsc::channel();
     let shelf = ShelfId {
         gondola: 1,

@@ -283,6 +283,7 @@ pub fn status(status: &NodeStatus) -> Checked {
     for fault in &status.faults {
         short("what", &fault.what, TROUBLE_BYTES_MAX)?;
     }
+    short("notice", &status.notice, TROUBLE_BYTES_MAX)?;
     (status.outbox.as_ref()).map_or(Ok(()), |outbox| id("outbox", outbox.as_str()))
 }
 

@@ -13,7 +13,7 @@ use rumqttc::QoS;
 use crate::observation::{Committed, NodeStatus, Observation, Stamp, Stamped, Watermark};
 use crate::store::NodeName;
 
-pub use bounds::{Bound, PAYLOAD_BYTES_MAX};
+pub use bounds::{Bound, PAYLOAD_BYTES_MAX, TROUBLE_BYTES_MAX};
 pub use payload::stamp_of;
 
 /// The first two levels of every topic; the second changes when a reader could no longer understand a writer.

@@ -300,6 +300,7 @@ fn only_the_status_is_retained() {
         state: NodeState::Online,
         version: String::new(),
         trouble: String::new(),
+        notice: String::new(),
         outbox: None,
         faults: Vec::new(),
         sampling: None,
