@@ -284,19 +284,6 @@ fn snapshot(
         node.observations = rate.observations;
         node.a_minute = rate.a_minute;
         node.gaps = rate.gaps;
-        let bars = [
-            Bar::Node {
-                node: node.name.clone(),
-            },
-            Bar::Clock {
-                node: node.name.clone(),
-            },
-        ];
-        let troubles: Vec<&str> = (bars.iter())
-            .filter_map(|bar| state.bars.get(bar))
-            .map(|barred| barred.reason.as_str())
-            .collect();
-        node.trouble = troubles.join("; ");
         let Some((heard_at, promised)) = heard.get(&node.name) else {
             continue;
         };
