@@ -59,7 +59,9 @@
 //!   to body tracks), [`edge::converter`] (drivers of load cells), [`edge::gate`] and
 //!   [`edge::presence`] (drivers of what else is wired to a Pi), [`edge::node`] (a node at work on converters), `edge::rpi` (the Pi's
 //!   pins), [`edge::simulated`] (a board that isn't there).
-//! - [`console`]: the page, rendered on the server, live by server-sent events.
+//! - [`console`]: the pages, rendered on the server, live by server-sent events. Its `routes` is the one table of who may ask for
+//!   what, `access` decides by it, `desk` is where people work, `phone` is the shopper's. What must be forgettable (accounts,
+//!   phones, receipts handed to people) it keeps in [`edge::office`], a file beside the journal.
 //! - [`command`]: the subcommands; only they wire edge, console and domain together.
 //! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real

@@ -37,9 +37,11 @@ install() {
 }
 
 missing=()
-for program in mosquitto; do
+for program in mosquitto chromium; do
   is_there "$program" || missing+=("$program")
 done
+is_there node || missing+=(nodejs)
+is_there npm || missing+=(npm)
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   missing+=(python3-venv)
 fi
@@ -67,6 +69,18 @@ if [[ -z ${STROLL_PYTHON:-} ]]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${wanted[@]}"
   fi
   export STROLL_PYTHON=$venv/bin/python
+fi
+
+# What drives the browser, and what looks for barriers in its pages; in a folder of their own, too.
+if [[ -z ${STROLL_BROWSER:-} ]]; then
+  browser=$(realpath "$target")/browser
+  if [[ ! -d $browser/node_modules/playwright-core || ! -d $browser/node_modules/axe-core ]]; then
+    echo "tests/run.sh: installing playwright-core and axe-core into $browser"
+    mkdir -p "$browser"
+    npm install --prefix "$browser" --no-audit --no-fund --no-save --loglevel=error \
+      playwright-core@1.65.1 axe-core@4.14.1
+  fi
+  export STROLL_BROWSER=$browser
 fi
 
 echo "tests/run.sh: documentation tests"

@@ -6,16 +6,21 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::checkout::decision::Decision;
+use crate::checkout::entry::Bar;
 use crate::checkout::receipt::{Paid, Receipt};
-use crate::console::view::{self, EventLog, NodeHealth, ReceiptLog, StoreView};
+use crate::checkout::session::SessionId;
+use crate::console::view::{
+    self, Backlog, EventLog, Moves, NodeHealth, Rates, ReceiptLog, Refunds, ReviewView, Shopper,
+    StoreView, Watch,
+};
 use crate::coordinator::{Coordinator, Effect, Output};
 use crate::edge::journal::{Journal, JournalError};
 use crate::edge::live::{self, Alarm, Watcher};
 use crate::edge::shell::{Observer, Shell};
-use crate::observation::NodeStatus;
+use crate::observation::{DeviceId, NodeStatus, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
 
@@ -27,12 +32,25 @@ const DAY_US: i64 = 86_400_000_000;
 /// Event time that is so far behind its clock is that of a recording, seconds.
 const PLAYED_S: f64 = 86_400.0;
 
+/// Receipts that wait to be filed for their shoppers, at most; beyond, one is found again at the next start.
+const HANDED_MAX: usize = 1_024;
+
+/// A receipt, and whose phone opened the gate.
+pub type Handed = (DeviceId, Receipt);
+
 /// What accumulates between snapshots.
 #[derive(Default)]
 struct Told {
+    /// Of those whose receipt is still to come, whose phone it was.
+    phones: BTreeMap<SessionId, DeviceId>,
+    handing: Option<mpsc::Sender<Handed>>,
     events: EventLog,
     receipts: ReceiptLog,
     observations: u64,
+    backlog: Backlog,
+    moves: Arc<Moves>,
+    watch: Watch,
+    rates: Rates,
     /// The day, counted from the epoch in UTC, on which something was sold last, and what was captured on it.
     sold: (i64, i64),
 }
@@ -43,13 +61,15 @@ impl Told {
         journal: &Journal,
         core: &Coordinator,
         definition: &Definition,
+        handing: mpsc::Sender<Handed>,
     ) -> Result<Self, JournalError> {
         let mut told = Told {
             observations: journal.observation_count()?,
+            handing: Some(handing),
             ..Told::default()
         };
         for recorded in journal.last_decisions(RECALLED)? {
-            told.events.push(&recorded.decision, definition);
+            told.decided(&recorded.decision, definition);
             if let Decision::ReceiptIssued { receipt } = &recorded.decision {
                 // When it was handed out is nowhere kept; it was soon after.
                 told.receipts.push(receipt, receipt.exited_at);
@@ -59,6 +79,43 @@ impl Told {
         sold.filter_map(|session| session.receipt.as_ref())
             .for_each(|receipt| told.sold(receipt));
         Ok(told)
+    }
+
+    fn decided(&mut self, decision: &Decision, definition: &Definition) {
+        self.events.push(decision, definition);
+        self.backlog.push(decision, definition);
+        self.hand(decision);
+        if Moves::heeds(decision) {
+            Arc::make_mut(&mut self.moves).push(decision);
+        }
+    }
+
+    /// Sends receipts to where their shoppers find them.
+    fn hand(&mut self, decision: &Decision) {
+        if let Decision::SessionOpened {
+            session,
+            device: Some(device),
+            ..
+        } = decision
+        {
+            self.phones.insert(session.clone(), device.clone());
+        }
+        if let Decision::ReceiptIssued { receipt } = decision
+            && let Some(device) = self.phones.remove(&receipt.session)
+            && let Some(handing) = &self.handing
+            && handing.try_send((device, receipt.clone())).is_err()
+        {
+            tracing::warn!(
+                "the receipt of {} is filed at the next start",
+                receipt.session
+            );
+        }
+    }
+
+    fn accepted(&mut self, stamped: &Stamped) {
+        self.observations += 1;
+        self.watch.push(stamped);
+        self.rates.push(stamped);
     }
 
     fn issued(&mut self, receipt: &Receipt, at: Timestamp) {
@@ -120,6 +177,8 @@ pub struct Feed {
     pub watcher: Watcher,
     pub alarm: Alarm,
     pub views: watch::Receiver<Arc<StoreView>>,
+    /// Receipts as they are issued, to be filed for their shoppers.
+    pub handed: mpsc::Receiver<Handed>,
 }
 
 /// A feed for the store of `shell`, with what its journal tells of earlier; `clock` tells event time.
@@ -128,7 +187,8 @@ pub fn feed(
     shell: &Shell<Coordinator>,
     clock: EventClock,
 ) -> Result<Feed, JournalError> {
-    let told = Told::recalled(shell.log(), shell.core(), definition)?;
+    let (handing, handed) = mpsc::channel(HANDED_MAX);
+    let told = Told::recalled(shell.log(), shell.core(), definition, handing)?;
     let time = EventTime {
         clock,
         promised: Arc::new(AtomicI64::new(i64::MAX)),
@@ -147,8 +207,8 @@ pub fn feed(
     let observer: Observer = Box::new(move |output| {
         let mut told = observed.lock().unwrap_or_else(PoisonError::into_inner);
         match output {
-            Output::Accept(_) => told.observations += 1,
-            Output::Decide(decision) => told.events.push(decision, &for_observer),
+            Output::Accept(stamped) => told.accepted(stamped),
+            Output::Decide(decision) => told.decided(decision, &for_observer),
             Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_time.now()),
             Output::Effect(
                 Effect::Commit { .. }
@@ -187,6 +247,7 @@ pub fn feed(
         watcher,
         alarm,
         views,
+        handed,
     })
 }
 
@@ -198,14 +259,31 @@ fn snapshot(
     wall: Timestamp,
 ) -> StoreView {
     let mut view = StoreView::opening(definition, now);
-    view.sessions = view::sessions(&core.state().sessions, definition);
+    let state = core.state();
+    view.sessions = view::sessions(&state.sessions, definition);
     view.events = told.events.recent();
     view.receipts = told.receipts.recent();
+    for receipt in &mut view.receipts {
+        let session = state.sessions.get(&receipt.shopper.session);
+        receipt.refunds = session.and_then(Refunds::of);
+    }
+    view.reviews = (state.reviews.iter())
+        .map(|(review, open)| ReviewView::new(review, open, definition))
+        .collect();
+    view.reviews.sort_by_key(|review| review.at);
+    view.decided = told.backlog.decided();
+    view.corrections = told.backlog.proposed();
+    view.bodies = (told.watch).bodies(now, |track| state.by_track.get(track).map(Shopper::of));
+    view.moves = told.moves.clone();
     let heard: BTreeMap<&NodeName, _> = core
         .nodes()
         .map(|(name, at, to)| (name, (at, to)))
         .collect();
     for node in &mut view.nodes {
+        let rate = told.rates.of(&node.name, now);
+        node.observations = rate.observations;
+        node.a_minute = rate.a_minute;
+        node.gaps = rate.gaps;
         let Some((heard_at, promised)) = heard.get(&node.name) else {
             continue;
         };
@@ -231,6 +309,8 @@ fn snapshot(
     view.counters.losses = core.state().losses;
     let bars = core.state().bars.values();
     view.bars = bars.map(|barred| barred.reason.clone()).collect();
+    view.is_closed = state.bars.contains_key(&Bar::Closed);
+    view.is_emergency = state.bars.contains_key(&Bar::Emergency);
     view
 }
 

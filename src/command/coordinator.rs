@@ -22,8 +22,6 @@ use crate::edge::mqtt::BrokerUrl;
 use crate::edge::recording::{self, OpenOptions};
 use crate::store::{Definition, NodeName};
 
-/// What operators do and the store has not been told yet, at most.
-const OPERATIONS_MAX: usize = 16;
 /// How often the room on the disk is looked at.
 const DISK_EVERY: Duration = Duration::from_secs(10);
 
@@ -32,8 +30,9 @@ const DISK_EVERY: Duration = Duration::from_secs(10);
 /// It serves until Ctrl-C or SIGTERM. Started again with the same journal, also after a crash, it goes on where it
 /// was: nodes send again what it had not committed, and payments without an answer are asked again.
 ///
-/// Beside the page the console has /healthz, /readyz and /metrics (Prometheus), and the operator's buttons:
-/// `curl -X POST -H 'Stroll-Operator: NAME' http://127.0.0.1:8080/operate/emergency`, or all-clear, close and open.
+/// At the first start it prints a link by which the first operator makes an account. Who may log in is kept beside the
+/// journal (`*.office.sqlite`). Machines ask /healthz, /readyz and /metrics (Prometheus); programs that do more send the
+/// console's key.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The store's definition
@@ -125,6 +124,8 @@ async fn serve(
     // Both sockets first: a taken port is said before anything else happens.
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
+    let mut options = args.console.options(&definition, &args.journal)?;
+    let first = serving::opening(&mut options)?;
     let (broker, tls, embedded) = broker(args, definition.id.as_str())?;
     let for_nodes = match embedded.as_ref().and_then(EmbeddedBroker::door) {
         Some(door) => format!("mqtts://{door}"),
@@ -133,7 +134,7 @@ async fn serve(
     let nodes: Vec<NodeName> = (definition.layout.nodes.iter())
         .map(|node| node.name.clone())
         .collect();
-    let store = OpenStore::open(Setup {
+    let mut store = OpenStore::open(Setup {
         definition: &definition,
         nodes: &nodes,
         journal: &args.journal,
@@ -146,14 +147,13 @@ async fn serve(
     for input in enrolled {
         store.tell(input).await;
     }
-    let (operations, mut operated) = mpsc::channel(OPERATIONS_MAX);
-    let console = serving::console(
-        listener,
-        &args.console,
-        store.views.clone(),
-        Some(operations),
-        stop.clone(),
-    );
+    options.payment_words = payment.to_shoppers();
+    if let Some(handed) = store.handed.take() {
+        serving::file_receipts(options.office.clone(), handed);
+    }
+    let (operations, mut operated) = mpsc::channel(operating::WAITING_MAX);
+    options.operations = Some(operations);
+    let console = serving::console(listener, options, store.views.clone(), stop.clone());
     if let Payment::Stripe(..) = &payment {
         println!("{payment}");
     }
@@ -161,6 +161,9 @@ async fn serve(
         "{} is open: look at http://{at}, nodes connect to {for_nodes} (Ctrl-C ends it)",
         definition.name
     );
+    if let Some(path) = first {
+        println!("Nobody can log in yet: make the first operator's account at http://{at}{path}");
+    }
     let disk = Disk::of(&args.journal, args.disk_free_min_mb);
     let mut looked = tokio::time::interval(DISK_EVERY);
     let served = loop {

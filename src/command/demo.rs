@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::Failed;
 use super::live_store::{OpenStore, Setup};
+use super::operating;
 use super::pace::{self, Pace};
 use super::payment::Payment;
 use super::serving::{self, ConsoleArgs};
@@ -109,9 +111,11 @@ async fn open(
         .unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{} cannot be made", folder.display()))?;
+    let journal = folder.join("journal.sqlite");
     // Both sockets first: a taken port is said before anything else happens.
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
+    let mut options = args.console.options(&definition, &journal)?;
     let broker = EmbeddedBroker::start(BrokerOptions::at(args.mqtt_listen))?;
     let url = BrokerUrl::local(broker.addr());
 
@@ -119,10 +123,10 @@ async fn open(
     let start = live::wall_now();
     let pace = Pace::starting(start, speed);
     let mut simulation = simulation(args, &definition, start)?;
-    let store = OpenStore::open(Setup {
+    let mut store = OpenStore::open(Setup {
         definition: &definition,
         nodes: &simulation.nodes(),
-        journal: &folder.join("journal.sqlite"),
+        journal: &journal,
         broker: url.clone(),
         tls: None,
         clock: Arc::new(move || pace.event_now()),
@@ -138,14 +142,34 @@ async fn open(
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
-    let views = store.views.clone();
-    let console = serving::console(listener, &args.console, views, None, stop.clone());
+    options.payment_words = Payment::Sandbox.to_shoppers();
+    let phones = simulation.devices().iter().map(|(device, _)| device);
+    let password = serving::welcome_guests(&mut options, phones)?;
+    if let Some(handed) = store.handed.take() {
+        serving::file_receipts(options.office.clone(), handed);
+    }
+    let (operations, mut operated) = mpsc::channel(operating::WAITING_MAX);
+    options.operations = Some(operations);
+    let console = serving::console(listener, options, store.views.clone(), stop.clone());
     println!(
         "{} is open: look at http://{at} (Ctrl-C ends it)",
         definition.name
     );
+    if !at.ip().is_loopback() {
+        println!("From elsewhere log in as demo with the password {password}");
+    }
 
-    let cut_short = play(&mut simulation, pace, inlets, &store, stop).await;
+    let cut_short = {
+        let mut playing = pin!(play(&mut simulation, pace, inlets, &store, stop));
+        loop {
+            tokio::select! {
+                cut_short = &mut playing => break cut_short,
+                Some(operation) = operated.recv() => {
+                    operating::perform(operation, &store, definition.currency).await;
+                }
+            }
+        }
+    };
     if store.has_stopped() {
         // Nobody commits any more what the nodes hold; closing the store says why.
         store.close().await?;

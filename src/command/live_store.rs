@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::console_feed::{self, EventClock, Feed};
+use super::console_feed::{self, EventClock, Feed, Handed};
 use super::payment::Payment;
 use crate::console::view::StoreView;
 use crate::coordinator::{Coordinator, Input};
@@ -48,6 +48,8 @@ pub struct OpenStore {
     state: watch::Receiver<LinkState>,
     /// What the console shows.
     pub views: watch::Receiver<Arc<StoreView>>,
+    /// Receipts for whoever files them; once.
+    pub handed: Option<mpsc::Receiver<Handed>>,
 }
 
 impl OpenStore {
@@ -72,6 +74,7 @@ impl OpenStore {
             watcher,
             alarm,
             views,
+            handed,
         } = console_feed::feed(definition, &shell, clock)?;
         shell.observe(observer);
         let mut options = CoordinatorOptions::new(broker, definition.id.as_str());
@@ -96,6 +99,7 @@ impl OpenStore {
             link,
             state,
             views,
+            handed: Some(handed),
         })
     }
 

@@ -8,6 +8,9 @@ use crate::console::{Action, Operation};
 use crate::coordinator::Input;
 use crate::units::{Currency, Money};
 
+/// What operators do and the store has not been told yet, at most.
+pub const WAITING_MAX: usize = 16;
+
 /// Does what an operator asks for, and answers.
 pub async fn perform(operation: Operation, store: &OpenStore, currency: Currency) {
     let Operation { action, by, answer } = operation;
@@ -36,6 +39,8 @@ fn input(action: Action, by: String, currency: Currency) -> Input {
             by,
             amount: Money::new(minor, currency),
         },
+        Action::Enrol { device, key, role } => Input::DeviceEnrolled { device, key, role },
+        Action::Revoke { device } => Input::DeviceRevoked { device },
         Action::Verdict {
             review,
             session,

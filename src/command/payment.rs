@@ -131,6 +131,19 @@ impl PaymentArgs {
 }
 
 impl Payment {
+    /// How shoppers pay, as their phones say it.
+    pub fn to_shoppers(&self) -> String {
+        match self {
+            Payment::Sandbox => {
+                "Test card •••• 4242. This store is a sandbox: no money moves."
+            }
+            Payment::Stripe(..) => {
+                "By card, through Stripe. Ask the store to register yours: until then the gate stays shut."
+            }
+        }
+        .to_owned()
+    }
+
     /// Handles to the gateway, one for each question that may be asked at the same time.
     pub fn gateways(&self, sandbox: &Path) -> anyhow::Result<Vec<Box<dyn PaymentGateway>>> {
         Ok(match self {

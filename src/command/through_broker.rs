@@ -31,6 +31,11 @@ pub fn replay(
     journal: &JournalAt,
     broker: BrokerUrl,
 ) -> anyhow::Result<Shell<Coordinator>> {
+    if broker.tls {
+        anyhow::bail!(
+            "{broker}: a replay plays the whole store over a broker that asks nobody: write mqtt://"
+        );
+    }
     let runtime =
         tokio::runtime::Runtime::new().context("the network runtime cannot be started")?;
     let shell = store_at::open(journal, recording)?;

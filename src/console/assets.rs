@@ -17,7 +17,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "console.css",
         content_type: "text/css; charset=utf-8",
@@ -27,6 +27,26 @@ const ASSETS: [Asset; 3] = [
         name: "console.js",
         content_type: "text/javascript; charset=utf-8",
         text: include_str!("assets/console.js"),
+    },
+    Asset {
+        name: "morph.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("assets/morph.js"),
+    },
+    Asset {
+        name: "qr.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("assets/qr.js"),
+    },
+    Asset {
+        name: "phone.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("assets/phone.js"),
+    },
+    Asset {
+        name: "pages.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("assets/pages.js"),
     },
     Asset {
         name: "icon.svg",

@@ -474,7 +474,7 @@ fn tell_nothing(attributed: &Attributed, reason: &str) -> Option<Told> {
 }
 
 /// `2 × Nutella Biscuits and 1 × Milk`.
-fn item_list(items: &[Item], definition: &Definition) -> String {
+pub(super) fn item_list(items: &[Item], definition: &Definition) -> String {
     let names: Vec<String> = items
         .iter()
         .map(|item| {
@@ -490,7 +490,7 @@ fn item_list(items: &[Item], definition: &Definition) -> String {
 }
 
 /// Whole per cent; never claims certainty, or none at all, by rounding.
-fn percent(probability_ppm: u32) -> String {
+pub(super) fn percent(probability_ppm: u32) -> String {
     match probability_ppm {
         0 => "0 %".to_owned(),
         1..5_000 => "< 1 %".to_owned(),

@@ -1,22 +1,32 @@
 //! Who may ask, and how: the guard before every route.
 //!
-//! The console has no password on loopback, so a web page in the same browser must not reach it by pointing a
-//! name of its own at 127.0.0.1 (DNS rebinding). The `Host` header gives such a request away.
+//! A web page in the same browser must not reach the console by pointing a name of its own at 127.0.0.1 (DNS rebinding): the
+//! `Host` header gives such a request away.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Nothing inline, nothing from elsewhere, never in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'";
+
+/// The names of this machine itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Whether a `Host` names this machine itself, whatever the port.
+pub(super) fn is_loopback(authority: &str) -> bool {
+    let name = without_port(authority).to_ascii_lowercase();
+    LOOPBACK.contains(&name.as_str())
+}
 
 /// The names under which the console may be asked for; a port does not matter.
 #[derive(Clone, Debug)]
@@ -25,9 +35,14 @@ pub(super) struct Hosts(Arc<[String]>);
 impl Hosts {
     /// Loopback's own names and `also`.
     pub fn new(also: &[String]) -> Self {
-        let own = ["localhost", "127.0.0.1", "[::1]"];
         let also = also.iter().map(|name| name.to_ascii_lowercase());
-        Hosts(own.into_iter().map(str::to_owned).chain(also).collect())
+        Hosts(
+            LOOPBACK
+                .into_iter()
+                .map(str::to_owned)
+                .chain(also)
+                .collect(),
+        )
     }
 
     fn allow(&self, authority: &str) -> bool {
@@ -78,18 +93,12 @@ fn is_open(name: &str) -> bool {
     name.starts_with('[') && !name.ends_with(']')
 }
 
-/// Lets GET and HEAD for a known host through, and puts the security headers on every answer.
+/// Lets requests for a known host through, and puts the security headers on every answer. What each route is asked for by,
+/// and by whom, is in [`super::routes`].
 pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let mut response = match hosts.judge(request.uri(), request.headers()) {
         Err((status, why)) => plain(status, why),
-        Ok(()) if is_answered(&request) => next.run(request).await,
-        Ok(()) => {
-            let why = "The console only shows: it answers GET and HEAD.\n".to_owned();
-            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, why);
-            let headers = refusal.headers_mut();
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            refusal
-        }
+        Ok(()) => next.run(request).await,
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -104,20 +113,14 @@ pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Ne
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",
         ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=(), payment=()",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-/// Everything is to be looked at, and nothing is done but by what [`super::operate`] guards.
-fn is_answered(request: &Request) -> bool {
-    let operates = request.uri().path().starts_with("/operate/");
-    match *request.method() {
-        Method::GET | Method::HEAD => !operates,
-        Method::POST => operates,
-        _ => false,
-    }
 }
 
 /// An answer of one sentence.

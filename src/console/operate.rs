@@ -1,25 +1,21 @@
 //! What an operator can do: `POST /operate/WHAT`, answered when the store has done it, or with the sentence that says why
 //! it has not.
 //!
-//! There is no login yet, so the console listens on loopback, and a request must carry the header `Stroll-Operator` with
-//! a name. A web page from elsewhere can't send one: browsers ask first whether they may, and are never told so.
+//! The pages of the console ask by forms of their own; this is what programs ask by.
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Console;
 use super::host::plain;
+use super::{Asking, Console};
 use crate::checkout::decision::ReviewId;
-use crate::checkout::session::SessionId;
-use crate::observation::Item;
+use crate::checkout::session::{Role, SessionId};
+use crate::edge::live::wall_now;
+use crate::observation::{DeviceId, Item};
 
-/// The header that names who operates.
-const OPERATOR: &str = "stroll-operator";
-/// Letters of a name.
-const NAME_CHARS_MAX: usize = 64;
 /// Products of one verdict.
 const ITEMS_MAX: usize = 16;
 
@@ -42,6 +38,35 @@ pub enum Action {
         session: Option<SessionId>,
         items: Vec<Item>,
     },
+    /// Lets a phone enter from now on.
+    Enrol {
+        device: DeviceId,
+        key: Vec<u8>,
+        role: Role,
+    },
+    /// And not any more.
+    Revoke { device: DeviceId },
+}
+
+impl Action {
+    /// What is written down of it: the act, and what it was done to.
+    pub(super) fn told(&self) -> (&'static str, String) {
+        match self {
+            Action::Emergency => ("emergency", String::new()),
+            Action::AllClear => ("all clear", String::new()),
+            Action::Close => ("close", String::new()),
+            Action::Open => ("open", String::new()),
+            Action::Refund { session, minor } => ("refund", format!("{minor} of {session}")),
+            Action::Verdict {
+                review, session, ..
+            } => match session {
+                Some(session) => ("verdict", format!("{review}: {session}")),
+                None => ("verdict", format!("{review}: nobody")),
+            },
+            Action::Enrol { device, .. } => ("enrol", device.to_string()),
+            Action::Revoke { device } => ("revoke", device.to_string()),
+        }
+    }
 }
 
 /// What is asked for beside the path.
@@ -89,7 +114,7 @@ impl Action {
 }
 
 /// `PRODUCT*2,PRODUCT*1`
-fn items(text: &str) -> Result<Vec<Item>, String> {
+pub(super) fn items(text: &str) -> Result<Vec<Item>, String> {
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
     if parts.len() > ITEMS_MAX {
         return Err(format!("A verdict names {ITEMS_MAX} products at most."));
@@ -117,39 +142,68 @@ pub struct Operation {
 /// Where operations go.
 pub type Operations = mpsc::Sender<Operation>;
 
+/// Why something was not done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// The store says no, in a sentence.
+    Refused(String),
+    /// Nobody is there to do it.
+    Away,
+}
+
+impl Undone {
+    /// As people are told.
+    pub fn sentence(self) -> String {
+        match self {
+            Undone::Refused(why) => why,
+            Undone::Away => "this store takes no operations, or has stopped".to_owned(),
+        }
+    }
+}
+
+/// Has the store do something in somebody's name, and writes it down. Resolves when it is durable.
+pub(super) async fn act(console: &Console, by: &str, action: Action) -> Result<(), Undone> {
+    let (did, about) = action.told();
+    let (answer, answered) = oneshot::channel();
+    let operation = Operation {
+        action,
+        by: by.to_owned(),
+        answer,
+    };
+    let Some(operations) = &console.operations else {
+        return Err(Undone::Away);
+    };
+    if operations.send(operation).await.is_err() {
+        return Err(Undone::Away);
+    }
+    let done = match answered.await {
+        Ok(done) => done.map_err(Undone::Refused),
+        Err(_) => Err(Undone::Away),
+    };
+    let about = match &done {
+        Ok(()) => about,
+        Err(Undone::Refused(why)) => format!("{about} (refused: {why})"),
+        Err(Undone::Away) => format!("{about} (the store has stopped)"),
+    };
+    console.note(by, did, &about, wall_now());
+    done
+}
+
 /// `POST /operate/{what}`
 pub(super) async fn post(
     State(console): State<Console>,
+    Asking(caller): Asking,
     Path(what): Path<String>,
     Query(said): Query<Particulars>,
-    headers: HeaderMap,
 ) -> Response {
     let action = match Action::of(&what, said) {
         Ok(action) => action,
         Err((status, why)) => return plain(status, why + "\n"),
     };
-    let name = headers.get(OPERATOR).and_then(|name| name.to_str().ok());
-    let name = name.map(str::trim).filter(|name| {
-        let printable = name.chars().all(|c| !c.is_control());
-        printable && (1..=NAME_CHARS_MAX).contains(&name.chars().count())
-    });
-    let Some(by) = name.map(str::to_owned) else {
-        let why = "Say who you are in a header `Stroll-Operator: NAME`.\n";
-        return plain(StatusCode::FORBIDDEN, why.to_owned());
-    };
-    let (answer, answered) = oneshot::channel();
-    let operation = Operation { action, by, answer };
-    let told = match &console.operations {
-        Some(operations) => operations.send(operation).await.is_ok(),
-        None => {
-            drop(operation);
-            false
-        }
-    };
-    match answered.await {
-        Ok(Ok(())) if told => plain(StatusCode::ACCEPTED, "It is done.\n".to_owned()),
-        Ok(Err(why)) => plain(StatusCode::CONFLICT, why + "\n"),
-        Ok(Ok(())) | Err(_) => plain(
+    match act(&console, &caller.name, action).await {
+        Ok(()) => plain(StatusCode::ACCEPTED, "It is done.\n".to_owned()),
+        Err(Undone::Refused(why)) => plain(StatusCode::CONFLICT, why + "\n"),
+        Err(Undone::Away) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
             "This store takes no operations, or has stopped.\n".to_owned(),
         ),

@@ -52,17 +52,6 @@ impl Section {
         }
     }
 
-    /// What a link to it says, where it is worth one.
-    pub fn nav_label(self) -> Option<&'static str> {
-        match self {
-            Section::Sessions => Some("Inside"),
-            Section::Summary => None,
-            Section::Receipts => Some("Receipts"),
-            Section::Events => Some("Events"),
-            Section::Nodes => Some("Nodes"),
-        }
-    }
-
     /// What is inside the section's element.
     pub fn render(self, view: &StoreView) -> Markup {
         match self {
@@ -137,7 +126,7 @@ fn cart(session: &SessionView, now: Timestamp) -> Markup {
             div .who {
                 (avatar(&session.shopper))
                 div {
-                    h3 title=(session.shopper.session) { (session.shopper) }
+                    h3 title=(session.shopper.session) { a href={ "/visits/" (session.shopper.session) } { (session.shopper) } }
                     p .meta {
                         "came in " (time(session.entered_at, Clock::Minute))
                         " · " (stay(session.entered_at, session.exited_at.unwrap_or(now)))
@@ -160,7 +149,7 @@ fn cart(session: &SessionView, now: Timestamp) -> Markup {
     }
 }
 
-fn visit_badge(session: &SessionView) -> Markup {
+pub(super) fn visit_badge(session: &SessionView) -> Markup {
     match session.state {
         VisitState::Inside => html! {}, // Its lines say what is being checked.
         VisitState::Leaving => badge("calm", "Leaving"),
@@ -171,7 +160,7 @@ fn visit_badge(session: &SessionView) -> Markup {
 }
 
 /// `live`: lines that come, go and change, which the script then highlights.
-fn lines(lines: &[LineView], live: bool) -> Markup {
+pub(super) fn lines(lines: &[LineView], live: bool) -> Markup {
     let key = |line: &LineView| live.then(|| format!("l-{}", line.product));
     let value = |line: &LineView| live.then(|| format!("{}/{}", line.quantity, line.being_checked));
     html! {
@@ -210,7 +199,7 @@ fn summary(view: &StoreView) -> Markup {
             data-now=(iso(view.now)) {
             div { dt { "Inside" } dd { (inside) } }
             div { dt { "Sold today" } dd { (money(*sold_today)) } }
-            div .warn[*open_reviews > 0] { dt { "Being checked" } dd { (open_reviews) } }
+            div .warn[*open_reviews > 0] { dt { "Being checked" } dd { @if *open_reviews > 0 { a href="/reviews" { (open_reviews) } } @else { "0" } } }
             div { dt { "Observations" } dd { (grouped(*observations)) } }
             @if *losses > 0 { div .warn { dt { "Lost" } dd { (losses) } } }
             @if let Some(what) = &view.waits_for { div .warn { dt { "The store waits" } dd { (what) } } }
@@ -229,7 +218,7 @@ fn receipts(all: &[ReceiptView]) -> Markup {
                 @for receipt in all.iter().take(RECEIPTS_SHOWN_MAX) { (receipt_row(receipt)) }
             }
         }
-        @if all.len() > RECEIPTS_SHOWN_MAX { (earlier()) }
+        @if all.len() > RECEIPTS_SHOWN_MAX { (earlier("/visits")) }
     }
 }
 
@@ -280,12 +269,25 @@ fn events(all: &[EventView]) -> Markup {
                 @for event in all.iter().take(EVENTS_SHOWN_MAX) { (event_row(event)) }
             }
         }
-        @if all.len() > EVENTS_SHOWN_MAX { (earlier()) }
+        @if all.len() > EVENTS_SHOWN_MAX { (earlier("/happened")) }
     }
 }
 
-fn event_row(event: &EventView) -> Markup {
-    let name = match event.kind {
+pub(super) fn event_row(event: &EventView) -> Markup {
+    let name = event_name(event.kind);
+    let hue = event.shopper.as_ref().map(hue);
+    html! {
+        li .(name) .bad[event.urgent] data-key={ "e-" (event.number) } data-urgent[event.urgent] {
+            span .kind .(hue.unwrap_or("plain")) { (icon(name)) }
+            p { (event.sentence) @if let Some(detail) = &event.detail { small { (detail) } } }
+            (time(event.at, Clock::Minute))
+        }
+    }
+}
+
+/// The word for a kind: of its icon, and of the filter.
+pub(super) fn event_name(kind: EventKind) -> &'static str {
+    match kind {
         EventKind::Take => "take",
         EventKind::Put => "put",
         EventKind::Touch => "touch",
@@ -295,14 +297,6 @@ fn event_row(event: &EventView) -> Markup {
         EventKind::Payment => "payment",
         EventKind::Receipt => "receipt",
         EventKind::Node => "node",
-    };
-    let hue = event.shopper.as_ref().map(hue);
-    html! {
-        li .(name) .bad[event.urgent] data-key={ "e-" (event.number) } data-urgent[event.urgent] {
-            span .kind .(hue.unwrap_or("plain")) { (icon(name)) }
-            p { (event.sentence) @if let Some(detail) = &event.detail { small { (detail) } } }
-            (time(event.at, Clock::Minute))
-        }
     }
 }
 
@@ -345,8 +339,8 @@ fn node_row(node: &NodeView) -> Markup {
     }
 }
 
-fn earlier() -> Markup {
-    html! { p .more { a href="/state.json" { "Earlier ones, as JSON" } } }
+fn earlier(all: &str) -> Markup {
+    html! { p .more { a href=(all) { "Earlier ones" } } }
 }
 
 fn heading(section: Section, text: &str, count: Option<usize>) -> Markup {
@@ -360,16 +354,16 @@ fn icon(name: &str) -> Markup {
     html! { svg { use href={ "#i-" (name) } {} } }
 }
 
-fn badge(class: &str, text: &str) -> Markup {
+pub(super) fn badge(class: &str, text: &str) -> Markup {
     html! { span .badge .(class) { (text) } }
 }
 
-fn avatar(shopper: &Shopper) -> Markup {
+pub(super) fn avatar(shopper: &Shopper) -> Markup {
     html! { span .avatar .(hue(shopper)) { (icon("person")) } }
 }
 
 /// One of twelve colours: the same shopper has the same one everywhere.
-fn hue(shopper: &Shopper) -> &'static str {
+pub(super) fn hue(shopper: &Shopper) -> &'static str {
     const HUES: [&str; 12] = [
         "u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "u9", "u10", "u11",
     ];

@@ -3,16 +3,30 @@
 //! The wiring code keeps an [`EventLog`] and a [`ReceiptLog`], fills a [`StoreView`] whenever something has
 //! changed, and sends it through a `watch` channel to [`super::serve`]. Nothing here knows of HTML.
 
+mod floor;
+mod rates;
+mod reviews;
+mod stock;
+
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::checkout::payment::{Charge, PaymentState};
 use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
 use crate::checkout::session::{Session, SessionId, SessionState, Sessions};
+use crate::observation::DeviceId;
 use crate::store::{Definition, Node, NodeName, ProductId};
 use crate::units::{Currency, Milligrams, Money, Timestamp};
 
 pub use super::event_log::{EVENTS_MAX, EventKind, EventLog, EventView};
+pub use floor::{BodyView, Watch};
+pub use rates::{Rate, Rates};
+pub use reviews::{
+    Backlog, CHOICES_MAX, ChoiceView, CorrectionView, DecidedView, NearView, ReviewView,
+};
+pub use stock::Moves;
 
 /// Receipts that a [`ReceiptLog`] keeps; beyond, the oldest is forgotten (the journal has them all).
 pub const RECEIPTS_MAX: usize = 200;
@@ -36,8 +50,22 @@ pub struct StoreView {
     pub counters: Counters,
     /// Why nobody is let in, a sentence each.
     pub bars: Vec<String>,
+    /// Of these, what an operator can undo.
+    pub is_closed: bool,
+    pub is_emergency: bool,
     /// What the store waits for and does nothing without: room on the journal's disk.
     pub waits_for: Option<String>,
+    /// Changes that wait for a person, the oldest first.
+    pub reviews: Vec<ReviewView>,
+    /// Those that were decided, newest first.
+    pub decided: Vec<DecidedView>,
+    /// What came to light after the receipt, newest first.
+    pub corrections: Vec<CorrectionView>,
+    /// Who is where.
+    pub bodies: Vec<BodyView>,
+    /// What moved on the shelves.
+    #[serde(skip)]
+    pub moves: Arc<Moves>,
 }
 
 impl StoreView {
@@ -60,7 +88,14 @@ impl StoreView {
                 losses: 0,
             },
             bars: Vec::new(),
+            is_closed: false,
+            is_emergency: false,
             waits_for: None,
+            reviews: Vec::new(),
+            decided: Vec::new(),
+            corrections: Vec::new(),
+            bodies: Vec::new(),
+            moves: Arc::default(),
         }
     }
 }
@@ -133,6 +168,9 @@ pub struct SessionView {
     pub open_reviews: u64,
     /// Of the lines that are charged as things stand, tax included.
     pub total: Money,
+    /// Whose phone opened the gate: for that phone's owner alone.
+    #[serde(skip)]
+    pub device: Option<DeviceId>,
 }
 
 /// Where a visit stands.
@@ -177,6 +215,15 @@ pub struct ReceiptView {
     /// The tax that the total includes.
     pub tax: Money,
     pub paid: Paid,
+    /// What was given back so far, and what still can be in one refund; None where nothing was taken, or it was long ago.
+    pub refunds: Option<Refunds>,
+}
+
+/// What was given back of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Refunds {
+    pub refunded: Money,
+    pub left: Money,
 }
 
 impl ReceiptView {
@@ -191,7 +238,24 @@ impl ReceiptView {
             total: receipt.total,
             tax: receipt.tax,
             paid: receipt.paid,
+            refunds: None,
         }
+    }
+}
+
+impl Refunds {
+    /// Of a visit.
+    pub fn of(session: &Session) -> Option<Self> {
+        let PaymentState::Captured(captured) = &session.payment else {
+            return None;
+        };
+        let currency = captured.charges.first()?.amount.currency;
+        let refunded = captured.charges.iter().map(|c| c.refunded.minor).sum();
+        let left = captured.charges.iter().map(Charge::left);
+        Some(Refunds {
+            refunded: Money::new(refunded, currency),
+            left: left.max_by_key(|left| left.minor)?,
+        })
     }
 }
 
@@ -225,6 +289,10 @@ pub struct NodeView {
     pub watermark_lag_ms: Option<u64>,
     /// What is wrong in the node's own words; empty if nothing is.
     pub trouble: String,
+    /// What it has told since the program started, how much of that in the last whole minute, and how many gaps.
+    pub observations: u64,
+    pub a_minute: u64,
+    pub gaps: u64,
 }
 
 /// Whether a node can be relied on.
@@ -248,6 +316,9 @@ pub fn nodes(definition: &Definition) -> Vec<NodeView> {
         heard_age_ms: None,
         watermark_lag_ms: None,
         trouble: String::new(),
+        observations: 0,
+        a_minute: 0,
+        gaps: 0,
     };
     definition.layout.nodes.iter().map(unheard).collect()
 }
@@ -298,6 +369,7 @@ fn session_view(session: &Session, definition: &Definition) -> Option<SessionVie
         lines,
         open_reviews: session.cart.reviews.len() as u64,
         total: Money::new(minor, definition.currency),
+        device: session.device.clone(),
     })
 }
 
@@ -338,7 +410,7 @@ impl LineView {
 }
 
 /// What the catalogue calls a product, or its code where the catalogue no longer has it.
-pub(super) fn product_name(product: &ProductId, definition: &Definition) -> String {
+pub(in crate::console) fn product_name(product: &ProductId, definition: &Definition) -> String {
     definition
         .catalogue
         .get(product.as_str())

@@ -9,6 +9,8 @@ use crate::units::{Money, Timestamp};
 pub(super) enum Clock {
     /// The time of day to the minute.
     Minute,
+    /// The date alone.
+    Day,
     /// The date, and the time to the second.
     Full,
 }
@@ -17,6 +19,7 @@ pub(super) enum Clock {
 pub(super) fn time(at: Timestamp, clock: Clock) -> Markup {
     let (pattern, style) = match clock {
         Clock::Minute => ("%H:%M UTC", None),
+        Clock::Day => ("%-d %B %Y", Some("day")),
         Clock::Full => ("%-d %B %Y, %H:%M:%S UTC", Some("full")),
     };
     match jiff::Timestamp::from_microsecond(at.0) {

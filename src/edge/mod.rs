@@ -16,6 +16,7 @@ pub mod live;
 pub mod models;
 pub mod mqtt;
 pub mod node;
+pub mod office;
 pub mod outbox;
 pub mod pictures;
 pub mod playback;

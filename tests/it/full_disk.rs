@@ -144,7 +144,7 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let Some(mosquitto) = Mosquitto::start() else {
         return;
     };
-    let audited = Audited::from(&corner::gated(), 1, 12);
+    let audited = Audited::from(&corner::gated(), 1, 6);
     let day = &audited.day;
     let Some(disk) = Disk::mount(day.path("disk")) else {
         return;

@@ -5,14 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::corner;
 use crate::day::{Day, with_broker};
-use crate::program::{LIMIT, Program, get, wait_for};
+use crate::program::{CONSOLE_KEY, LIMIT, Program, get, wait_for};
 
 fn operate(console: SocketAddr, what: &str, header: &str) -> String {
     let mut stream = TcpStream::connect(console).expect("it listens");
     stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
     write!(
         stream,
-        "POST /operate/{what} HTTP/1.1\r\nHost: {console}\r\nContent-Length: 0\r\nConnection: close\r\n{header}\r\n"
+        "POST /operate/{what} HTTP/1.1\r\nHost: {console}\r\nContent-Length: 0\r\nConnection: close\r\nAuthorization: Bearer {CONSOLE_KEY}\r\n{header}\r\n"
     )
     .expect("asked");
     let mut answer = String::new();
@@ -43,7 +43,10 @@ fn a_store_tells_machines_how_it_is_and_obeys_its_operator() {
     );
 
     let anna = "Stroll-Operator: anna\r\n";
-    assert_eq!(operate(console, "close", ""), "HTTP/1.1 403 Forbidden");
+    assert_eq!(
+        operate(console, "close", "Stroll-Operator: \r\n"),
+        "HTTP/1.1 403 Forbidden"
+    );
     assert_eq!(operate(console, "sing", anna), "HTTP/1.1 404 Not Found");
     for (what, undo, said) in [
         ("close", "open", "the store was closed by anna"),

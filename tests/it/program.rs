@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Nothing that these tests wait for takes longer, however busy the machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
+/// By which the tests ask the consoles of the programs that they start.
+pub const CONSOLE_KEY: &str = "only-for-the-tests";
+
 /// Runs the executable to its end.
 pub fn stroll(args: &[&str]) -> Output {
     command(args).output().expect("the executable starts")
@@ -21,6 +24,7 @@ fn command(args: &[&str]) -> Command {
     command
         .args(args)
         .env_remove("RUST_LOG")
+        .env("STROLL_CONSOLE_KEY", CONSOLE_KEY)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
@@ -188,7 +192,7 @@ pub fn get(console: SocketAddr, path: &str) -> std::io::Result<(String, String)>
     stream.set_read_timeout(Some(LIMIT))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {console}\r\nAuthorization: Bearer {CONSOLE_KEY}\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -327,6 +327,15 @@ fn what_is_missing_or_wrong_is_said_in_a_sentence() {
             "`stroll provision` makes such a folder",
         ),
         (
+            stroll(&[
+                "replay",
+                arg(&day.path("day.mcap")),
+                "--broker",
+                "mqtts://localhost",
+            ]),
+            "a replay plays the whole store over a broker that asks nobody: write mqtt://",
+        ),
+        (
             provision(&["authority"]),
             "is there already: nothing was changed",
         ),

@@ -57,7 +57,7 @@ pub fn count(raw: u32) -> Sample {
     }
 }
 
-/// A clock for tests: time passes by waiting, and by a stall when it is looked at for the so-manieth time.
+/// A clock for tests: time passes by waiting, and by a stall at a chosen look.
 #[cfg(test)]
 pub mod hand {
     use std::cell::Cell;

@@ -47,8 +47,8 @@ const CALIBRATION_TRIES: u32 = 100;
 const CALIBRATION_TRY_US: u32 = 10_000;
 /// A chip's oscillator is at most so much too fast.
 const EARLIEST_PERIODS: f64 = 0.85;
-/// Without a conversion for so many periods the chip is taken for dead.
-const SILENCE_PERIODS: f64 = 4.0;
+/// Without a conversion for so many periods the chip is taken for dead: the first one takes four.
+const SILENCE_PERIODS: f64 = 8.0;
 
 /// Conversions a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,6 +260,11 @@ impl Multiplexer {
     /// Chooses a channel, 0 to 7.
     pub fn choose<B: I2c>(self, i2c: &mut B, channel: u8) -> Result<(), B::Error> {
         i2c.write(self.address, &[1 << (channel & 7)])
+    }
+
+    /// Chooses none: what is behind another multiplexer has the same address.
+    pub fn close<B: I2c>(self, i2c: &mut B) -> Result<(), B::Error> {
+        i2c.write(self.address, &[0])
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::chain::{DecisionRow, Hash, Head, ObservationRow, RowOf};
 use super::{JournalError, Versions, sql};
 use crate::checkout::Decision;
-use crate::observation::Stamped;
+use crate::observation::{Stamp, Stamped};
 
 /// A journal as it was when it was opened here, whatever a store adds meanwhile.
 #[derive(Debug)]
@@ -95,6 +95,44 @@ impl Archive {
     /// How long the journal is, and the hash of its last entry.
     pub fn head(&self) -> Result<Head, JournalError> {
         Head::load(&self.connection).map_err(|source| self.error("reading table chain", source))
+    }
+
+    /// The observation of that stamp, if it is there.
+    ///
+    /// Errors: it can't be read.
+    pub fn observation(&self, stamp: &Stamp) -> Result<Option<Stamped>, JournalError> {
+        let Stamp {
+            node,
+            outbox,
+            sequence,
+        } = stamp;
+        let found: Option<String> = (self.connection)
+            .query_row(
+                sql::SELECT_OBSERVATION,
+                params![node.as_str(), outbox.as_str(), sequence.cast_signed()],
+                |row| row.get(1),
+            )
+            .optional()
+            .map_err(|source| self.error(format!("reading observation {stamp}"), source))?;
+        Ok(found.and_then(|payload| serde_json::from_str(&payload).ok()))
+    }
+
+    /// At most so many entries after `after`, in order.
+    ///
+    /// Errors: an entry that can't be read.
+    pub fn page(&self, after: u64, count: usize) -> Result<Vec<Filed>, JournalError> {
+        let failed = |source| self.error("reading table chain", source);
+        let mut statement = (self.connection)
+            .prepare(sql::SELECT_ENTRIES)
+            .map_err(failed)?;
+        let mut rows = statement.query([after.cast_signed()]).map_err(failed)?;
+        let (mut page, mut made_by) = (Vec::new(), None);
+        while page.len() < count
+            && let Some(row) = rows.next().map_err(failed)?
+        {
+            page.push(self.read(&raw_entry(row).map_err(failed)?, &mut made_by)?);
+        }
+        Ok(page)
     }
 
     /// Shows every entry after `after` in order, as far as `each` wants to see more.

@@ -1,6 +1,6 @@
 //! Every converter of a node, read when it is ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::board::{Board, BoardError};
 use super::config::{Hx711Bank, Nau7802Chip, NodeConfig};
@@ -36,6 +36,7 @@ struct Bus<B: Board> {
     i2c: B::Bus,
     /// Where the multiplexers stand: address and channel.
     chosen: Option<(u8, u8)>,
+    multiplexers: BTreeSet<u8>,
     chips: Vec<Chip>,
 }
 
@@ -62,10 +63,13 @@ impl<B: Board> Banks<B> {
                 vacant.insert(Bus {
                     i2c: board.i2c(wired.bus)?,
                     chosen: None,
+                    multiplexers: BTreeSet::new(),
                     chips: Vec::new(),
                 });
             }
             if let Some(bus) = buses.get_mut(&wired.bus) {
+                bus.multiplexers
+                    .extend(wired.behind.map(|(address, _)| address));
                 bus.chips.push(Chip {
                     nau7802: Nau7802::new(wired.rate),
                     wired,
@@ -129,6 +133,13 @@ impl<B: Board> Bus<B> {
         if chip.wired.behind != self.chosen
             && let Some((address, channel)) = chip.wired.behind
         {
+            // Two that are open at once would have two chips answer together.
+            let was_open = self.chosen.map(|(open, _)| open);
+            let others = self.multiplexers.iter().filter(|other| **other != address);
+            for &other in others.filter(|other| was_open.is_none_or(|open| open == **other)) {
+                // One that does not answer has nothing open.
+                let _ = Multiplexer { address: other }.close(&mut self.i2c);
+            }
             let chosen = Multiplexer { address }.choose(&mut self.i2c, channel);
             self.chosen = chip.wired.behind.filter(|_| chosen.is_ok());
             if chosen.is_err() {

@@ -157,13 +157,19 @@ fn each_fault_is_told_within_a_second_and_invents_nothing() {
             for taken_g in [0.0, 500.0] {
                 let played = faulty(kind, plate, taken_g);
                 let case = format!("{kind} on {plate}, {taken_g} g taken");
+                // What ails it may be told in other words on its way back.
                 let [
                     (ill_s, of, News::Ill(told)),
+                    between @ ..,
                     (well_s, _, News::Well { moved_g }),
                 ] = &played.news[..]
                 else {
                     panic!("{case}: {:?}", played.news);
                 };
+                let is_same = |(_, of, news): &(f64, String, News)| {
+                    of == plate && matches!(news, News::Ill(_))
+                };
+                assert!(between.iter().all(is_same), "{case}: {:?}", played.news);
                 assert!((10.0..11.0).contains(ill_s), "{case}: told at {ill_s} s");
                 assert!((16.0..19.0).contains(well_s), "{case}: well at {well_s} s");
                 // An HX711 without a supply holds its wire low, which is a read that ends wrongly.

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stroll::console::view::StoreView;
-use stroll::console::{ConsoleError, ConsoleOptions, serve};
+use stroll::console::{ConsoleError, ConsoleKey, ConsoleOptions, Guest, serve};
+use stroll::edge::live::wall_now;
+use stroll::edge::office::{Office, Part};
 use tokio::sync::{oneshot, watch};
+
+use super::fixture::{NOON, definition};
+use crate::program::CONSOLE_KEY;
 
 /// Nothing here takes so long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +27,23 @@ pub struct Served {
 }
 
 impl Served {
+    /// One at which everybody from this machine is the operator, as in a demo.
     pub fn new(view: StoreView) -> Self {
+        let office = Office::in_memory().expect("an office");
+        let account = office
+            .add_account("demo", Part::Operator, "correct horse", NOON)
+            .expect("an account");
+        let token = office
+            .log_in(account.id, wall_now(), 3_600.0)
+            .expect("a login");
+        let mut options = ConsoleOptions::new(Arc::new(office), Arc::new(definition()));
+        options.allowed_hosts = vec!["shop.example".to_owned()];
+        options.guest = Some(Guest { account, token });
+        options.key = ConsoleKey::new(CONSOLE_KEY);
+        Self::with(view, options)
+    }
+
+    pub fn with(view: StoreView, options: ConsoleOptions) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -34,10 +55,6 @@ impl Served {
         let address = listener.local_addr().expect("its address");
         let (views, seen) = watch::channel(Arc::new(view));
         let (stop, stopped) = oneshot::channel::<()>();
-        let options = ConsoleOptions {
-            allowed_hosts: vec!["shop.example".to_owned()],
-            operations: None,
-        };
         let server = runtime.spawn(serve(listener, options, seen, async {
             let _ = stopped.await;
         }));
@@ -48,6 +65,11 @@ impl Served {
             server,
             runtime,
         }
+    }
+
+    /// Does something beside the server.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -73,6 +95,19 @@ impl Served {
         self.raw(&format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n"
         ))
+    }
+
+    /// The head of an answer that does not end.
+    pub fn head_of(&self, path: &str, more: &str) -> Answer {
+        let mut stream = self.connect();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut head).expect("a head"), 0, "{head}");
+        }
+        Answer(head)
     }
 
     pub fn events(&self) -> Events {

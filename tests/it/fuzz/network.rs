@@ -9,9 +9,10 @@ use std::time::Duration;
 use stroll::checkout::decision::PaymentRequest;
 use stroll::checkout::payment::{PaymentGateway, PaymentOutcome};
 use stroll::console::view::StoreView;
-use stroll::console::{ConsoleOptions, Operation, serve};
+use stroll::console::{ConsoleKey, ConsoleOptions, Operation, serve};
 use stroll::edge::gateway::Payers;
 use stroll::edge::gateway::stripe::{Patience, SecretKey, Stripe};
+use stroll::edge::office::Office;
 use stroll::units::{Money, Timestamp};
 use tokio::sync::{mpsc, watch};
 
@@ -193,10 +194,10 @@ fn console_requests() {
     let address = listener.local_addr().unwrap();
     let (_views, seen) = watch::channel(Arc::new(StoreView::opening(&corner(), Timestamp(0))));
     let (operations, mut operated) = mpsc::channel(64);
-    let options = ConsoleOptions {
-        allowed_hosts: Vec::new(),
-        operations: Some(operations),
-    };
+    let office = Arc::new(Office::in_memory().unwrap());
+    let mut options = ConsoleOptions::new(office, Arc::new(corner()));
+    options.key = ConsoleKey::new("only-for-the-fuzz");
+    options.operations = Some(operations);
     runtime.spawn(serve(listener, options, seen, std::future::pending()));
     let (performed, done) = std::sync::mpsc::channel();
     runtime.spawn(async move {
@@ -218,7 +219,7 @@ fn console_requests() {
         }
         let alive = ask(
             address,
-            b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            b"GET /state.json HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer only-for-the-fuzz\r\nConnection: close\r\n\r\n",
             20_000,
         );
         if !alive.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200")) {

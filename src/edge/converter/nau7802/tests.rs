@@ -107,7 +107,7 @@ fn a_chip_that_falls_silent_or_forgets_its_settings_is_set_up_again() {
     let reset = reads(0x00, 0x00);
     let broken = Transaction::write_read(ADDRESS, vec![0x00], vec![0]).with_error(ErrorKind::Bus);
     for (transaction, now_us, sample) in [
-        (silent, 50_001, Err(Fault::NotReady)),
+        (silent, 100_001, Err(Fault::NotReady)),
         (reset, 0, Err(Fault::Bus)),
         (broken, 0, Err(Fault::Bus)),
     ] {
@@ -127,8 +127,10 @@ fn the_multiplexer_chooses_one_channel() {
     let mut i2c = Mock::new(&[
         Transaction::write(0x70, vec![0b1]),
         Transaction::write(0x71, vec![0b1000_0000]),
+        Transaction::write(0x71, vec![0]),
     ]);
     Multiplexer { address: 0x70 }.choose(&mut i2c, 0).unwrap();
     Multiplexer { address: 0x71 }.choose(&mut i2c, 7).unwrap();
+    Multiplexer { address: 0x71 }.close(&mut i2c).unwrap();
     i2c.done();
 }

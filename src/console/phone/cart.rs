@@ -1,0 +1,126 @@
+//! The cart in the hand: rendered for its owner alone, and sent whenever it has changed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::console::sections::lines;
+use crate::console::view::{SessionView, StoreView, VisitState};
+use crate::console::words::{Clock, money, time};
+use crate::console::{Asking, Console, host, live, page};
+use crate::edge::office::{AccountId, OfficeError, Phone};
+
+/// Carts on their way to one phone; beyond, that phone is waited for, and skips what was overtaken.
+const IN_FLIGHT_MAX: usize = 2;
+/// A comment this often keeps proxies from closing a quiet stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The cart of an account as it stands.
+pub fn fragment(console: &Console, id: AccountId) -> Result<Markup, OfficeError> {
+    let phones = console.office.phones(id)?;
+    let view = console.views.borrow().clone();
+    Ok(render(visit(&view, &phones)))
+}
+
+/// The visit that a phone of these opened: the one that came last, whoever is inside before who has left.
+fn visit<'v>(view: &'v StoreView, phones: &[Phone]) -> Option<&'v SessionView> {
+    let is_mine = |visit: &&SessionView| {
+        let device = visit.device.as_ref();
+        device.is_some_and(|device| phones.iter().any(|phone| phone.device == *device))
+    };
+    let mine = view.sessions.iter().filter(is_mine);
+    mine.max_by_key(|visit| (visit.state == VisitState::Inside, visit.entered_at))
+}
+
+fn render(visit: Option<&SessionView>) -> Markup {
+    html! {
+        @match visit {
+            None => {
+                h2 { "Your cart" }
+                p .empty { "It appears here as soon as you are inside." }
+            }
+            Some(visit) => {
+                h2 { "Your cart" (state(visit)) }
+                p .meta { "You came in at " (time(visit.entered_at, Clock::Minute)) }
+                div .cart {
+                    @if visit.lines.is_empty() {
+                        p .none { @if visit.open_reviews > 0 { "Nothing certain yet" } @else { "Nothing taken yet" } }
+                    } @else { (lines(&visit.lines, true)) }
+                    p .total { span { "Total so far" } strong data-key="total" data-v=(visit.total.minor) data-total { (money(visit.total)) } }
+                }
+                @if visit.lines.iter().any(|line| line.being_checked > 0) {
+                    p .meta { "What is being checked is not charged unless somebody is sure of it." }
+                }
+            }
+        }
+    }
+}
+
+fn state(visit: &SessionView) -> Markup {
+    let text = match visit.state {
+        VisitState::Inside => return html! {},
+        VisitState::Leaving => "You have left; the receipt comes in a moment",
+        VisitState::Draft => "You have left; something is being checked",
+        VisitState::Paying => "Being charged",
+    };
+    html! { span .badge.warn { (text) } }
+}
+
+/// `GET /me/events`
+pub async fn events(State(console): State<Console>, Asking(caller): Asking) -> Response {
+    let Ok(permit) = console.phones.clone().try_acquire_owned() else {
+        let why = "The store feeds as many phones as it can: try again soon.\n".to_owned();
+        return host::plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    let phones = match console.office.phones(caller.id()) {
+        Ok(phones) => phones,
+        Err(error) => return page::broken(&error),
+    };
+    let (events, stream) = mpsc::channel::<Result<Event, Infallible>>(IN_FLIGHT_MAX);
+    let closing = console.closing.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = feed(&console, &phones, &events) => {}
+            () = live::closed(closing) => {}
+            () = events.closed() => {}
+        }
+        drop(permit);
+    });
+    Sse::new(ReceiverStream::new(stream))
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response()
+}
+
+async fn feed(
+    console: &Console,
+    phones: &[Phone],
+    events: &mpsc::Sender<Result<Event, Infallible>>,
+) {
+    let mut views = console.views.clone();
+    let mut shown: Option<Option<SessionView>> = None;
+    loop {
+        let view: Arc<StoreView> = views.borrow_and_update().clone();
+        let now = visit(&view, phones);
+        if shown.as_ref().is_none_or(|shown| shown.as_ref() != now) {
+            let event = Event::default()
+                .event("cart")
+                .data(render(now).into_string());
+            shown = Some(now.cloned());
+            if events.send(Ok(event)).await.is_err() {
+                return;
+            }
+        }
+        if views.changed().await.is_err() {
+            // The store has stopped; the stream stays open, or the phone would ask again and again.
+            std::future::pending::<()>().await;
+        }
+    }
+}
