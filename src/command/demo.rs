@@ -20,6 +20,7 @@ use super::serving::{self, ConsoleArgs};
 use super::situation_args::{self, SituationArgs};
 use super::verdict::Verdict;
 use crate::checkout::session::Role;
+use crate::console::{ConsoleOptions, Operation};
 use crate::coordinator::Input;
 use crate::edge::broker::{BrokerOptions, EmbeddedBroker};
 use crate::edge::definition_file;
@@ -31,7 +32,7 @@ use crate::sensing::node::NodeSensor;
 use crate::simulate::{self, Impossible, Options};
 use crate::store::definition::{self, NANOSTORE, NANOSTORE_FILE};
 use crate::store::{Definition, NodeName};
-use crate::units::Timestamp;
+use crate::units::{Currency, Timestamp};
 
 /// Records that wait for a node, at most; then the simulation waits.
 const RECORDS_MAX: usize = 64;
@@ -142,33 +143,18 @@ async fn open(
         inlets.insert(name, inlet);
         nodes.push(tokio::spawn(node.run(records)));
     }
-    options.payment_words = Payment::Sandbox.to_shoppers();
-    let phones = simulation.devices().iter().map(|(device, _)| device);
-    let password = serving::welcome_guests(&mut options, phones)?;
     if let Some(handed) = store.handed.take() {
         serving::file_receipts(options.office.clone(), handed);
     }
-    let (operations, mut operated) = mpsc::channel(operating::WAITING_MAX);
+    let (operations, operated) = mpsc::channel(operating::WAITING_MAX);
     options.operations = Some(operations);
+    welcome(&mut options, &simulation, &definition, at)?;
     let console = serving::console(listener, options, store.views.clone(), stop.clone());
-    println!(
-        "{} is open: look at http://{at} (Ctrl-C ends it)",
-        definition.name
-    );
-    if !at.ip().is_loopback() {
-        println!("From elsewhere log in as demo with the password {password}");
-    }
 
     let cut_short = {
-        let mut playing = pin!(play(&mut simulation, pace, inlets, &store, stop));
-        loop {
-            tokio::select! {
-                cut_short = &mut playing => break cut_short,
-                Some(operation) = operated.recv() => {
-                    operating::perform(operation, &store, definition.currency).await;
-                }
-            }
-        }
+        let played = play(&mut simulation, pace, inlets, &store, stop);
+        let currency = definition.currency;
+        obeying(operated, &store, currency, played).await
     };
     if store.has_stopped() {
         // Nobody commits any more what the nodes hold; closing the store says why.
@@ -187,6 +173,44 @@ async fn open(
     switch.send_replace(true);
     console.await??;
     Ok(verdict)
+}
+
+/// Lets whoever looks from this machine in, and says where to look.
+fn welcome(
+    options: &mut ConsoleOptions,
+    simulation: &simulate::Store,
+    definition: &Definition,
+    at: SocketAddr,
+) -> anyhow::Result<()> {
+    options.payment_words = Payment::Sandbox.to_shoppers();
+    let phones = simulation.devices().iter().map(|(device, _)| device);
+    let password = serving::welcome_guests(options, phones)?;
+    println!(
+        "{} is open: look at http://{at} (Ctrl-C ends it)",
+        definition.name
+    );
+    if !at.ip().is_loopback() {
+        println!("From elsewhere log in as demo with the password {password}");
+    }
+    Ok(())
+}
+
+/// Does what operators ask for while something else goes on, and ends with it.
+async fn obeying<T>(
+    mut operated: mpsc::Receiver<Operation>,
+    store: &OpenStore,
+    currency: Currency,
+    other: impl Future<Output = T>,
+) -> T {
+    let mut other = pin!(other);
+    loop {
+        tokio::select! {
+            ended = &mut other => break ended,
+            Some(operation) = operated.recv() => {
+                operating::perform(operation, store, currency).await;
+            }
+        }
+    }
 }
 
 fn simulation(

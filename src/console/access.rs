@@ -121,7 +121,7 @@ pub(super) async fn authorise(State(door): State<Door>, request: Request, next: 
     let Door { console, access } = door;
     let known = match identify(&console, request.headers()) {
         Ok(known) => known,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && let Err(why) = came_from_here(request.headers()) {
@@ -141,7 +141,7 @@ pub(super) async fn authorise(State(door): State<Door>, request: Request, next: 
         false => request,
         true => match with_form_key(request, &known.caller.form_key).await {
             Ok(request) => request,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         },
     };
     let mut response = pass(Some(known.caller), request, next).await;
@@ -164,17 +164,17 @@ struct Known {
     cookie: Option<HeaderValue>,
 }
 
-fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Response> {
+fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Box<Response>> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(sent) = text(AUTHORIZATION) {
         let key = sent.strip_prefix("Bearer ").unwrap_or_default();
         if !console.key.as_ref().is_some_and(|known| known.is(key)) {
             let why = "This is not the console's key.\n".to_owned();
-            return Err(plain(StatusCode::UNAUTHORIZED, why));
+            return Err(Box::new(plain(StatusCode::UNAUTHORIZED, why)));
         }
         let Some(name) = operator_named(headers) else {
             let why = "Say who you are in a header `Stroll-Operator: NAME`.\n".to_owned();
-            return Err(plain(StatusCode::FORBIDDEN, why));
+            return Err(Box::new(plain(StatusCode::FORBIDDEN, why)));
         };
         let caller = Caller {
             account: None,
@@ -205,7 +205,7 @@ fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Res
                 }));
             }
             Ok(None) => {}
-            Err(error) => return Err(page::broken(&error)),
+            Err(error) => return Err(Box::new(page::broken(&error))),
         }
     }
     match &console.guest {
@@ -318,6 +318,10 @@ pub(super) fn log_out(console: &Console, headers: &HeaderMap) -> Response {
     if let Ok(gone) = HeaderValue::from_str(&gone) {
         response.headers_mut().insert(SET_COOKIE, gone);
     }
+    // A phone that is handed on keeps neither key nor receipt.
+    let storage = HeaderValue::from_static("\"storage\"");
+    let clear = HeaderName::from_static("clear-site-data");
+    response.headers_mut().insert(clear, storage);
     response
 }
 
@@ -349,10 +353,10 @@ fn came_from_here(headers: &HeaderMap) -> Result<(), String> {
 }
 
 /// Lets a form through that carries its key: as the field `form`, or in a header where a script asks.
-async fn with_form_key(request: Request, key: &str) -> Result<Request, Response> {
+async fn with_form_key(request: Request, key: &str) -> Result<Request, Box<Response>> {
     let refused = || {
         let why = "This form is from another login: load the page again and repeat it.\n";
-        plain(StatusCode::FORBIDDEN, why.to_owned())
+        Box::new(plain(StatusCode::FORBIDDEN, why.to_owned()))
     };
     if let Some(sent) = request.headers().get(FORM_KEY) {
         return match sent.as_bytes() == key.as_bytes() {
@@ -371,7 +375,7 @@ async fn with_form_key(request: Request, key: &str) -> Result<Request, Response>
     let (parts, body) = request.into_parts();
     let body: Bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| {
         let why = "A form of this console is smaller than that.\n".to_owned();
-        plain(StatusCode::PAYLOAD_TOO_LARGE, why)
+        Box::new(plain(StatusCode::PAYLOAD_TOO_LARGE, why))
     })?;
     // The key is base64url: nothing in it is written otherwise in a form.
     let mut fields = body.split(|byte| *byte == b'&');

@@ -65,29 +65,32 @@ pub(super) fn router(console: &Console) -> Router<Console> {
         })
 }
 
-fn table() -> Vec<(Route, MethodRouter<Console>)> {
-    let look = |path, access, handler: MethodRouter<Console>| {
-        let method = "GET";
-        (
-            Route {
-                method,
-                path,
-                access,
-            },
-            handler,
-        )
+type Entry = (Route, MethodRouter<Console>);
+
+fn look(path: &'static str, access: Access, handler: MethodRouter<Console>) -> Entry {
+    let method = "GET";
+    let route = Route {
+        method,
+        path,
+        access,
     };
-    let change = |path, access, handler: MethodRouter<Console>| {
-        let method = "POST";
-        (
-            Route {
-                method,
-                path,
-                access,
-            },
-            handler,
-        )
-    };
+    (route, handler)
+}
+
+fn change(path: &'static str, access: Access, handler: MethodRouter<Console>) -> Entry {
+    let (route, handler) = look(path, access, handler);
+    let method = "POST";
+    (Route { method, ..route }, handler)
+}
+
+fn table() -> Vec<Entry> {
+    let mut table = open_and_own();
+    table.extend(work());
+    table
+}
+
+/// What anybody may ask for, and what is about whoever asks.
+fn open_and_own() -> Vec<Entry> {
     vec![
         look("/", EVERYBODY, get(super::index)),
         look("/events", WORK, get(super::events)),
@@ -127,6 +130,12 @@ fn table() -> Vec<(Route, MethodRouter<Console>)> {
         ),
         change("/me/erase", SHOPPER, post(phone::account::erase)),
         change("/operate/{what}", OPERATOR, post(operate::post)),
+    ]
+}
+
+/// What people who work here do.
+fn work() -> Vec<Entry> {
+    vec![
         look("/reviews", WORK, get(reviews::list)),
         look("/reviews/{id}", WORK, get(reviews::one)),
         change("/reviews/{id}", OPERATOR_AND_STAFF, post(reviews::decide)),

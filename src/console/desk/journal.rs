@@ -1,6 +1,6 @@
 //! The journal, page by page, and whether it is what was written.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -61,7 +61,7 @@ pub async fn list(
     shown(&console, &caller, HERE, "Journal", &content)
 }
 
-fn read(path: &PathBuf, to: Option<u64>) -> Result<(u64, u64, Vec<Filed>), JournalError> {
+fn read(path: &Path, to: Option<u64>) -> Result<(u64, u64, Vec<Filed>), JournalError> {
     let archive = Archive::open(path)?;
     let entries = archive.head()?.entries;
     let to = to.unwrap_or(entries).clamp(SHOWN.min(entries), entries);

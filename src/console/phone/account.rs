@@ -37,7 +37,7 @@ fn answer(console: &Console, caller: &Caller, status: StatusCode, why: Option<&s
         }
         section .card aria-labelledby="h-phones" {
             h2 #h-phones { "Phones" }
-            p .meta { "Each has a key of its own that never leaves it. Remove one that you have lost." }
+            p .meta { "Each has a key of its own, which opens the gate. Remove one that you have lost." }
             ul .near { @for phone in mine { (phone_row(phone, caller)) } }
         }
         section .card aria-labelledby="h-data" {
