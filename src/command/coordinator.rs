@@ -124,8 +124,6 @@ async fn serve(
     // Both sockets first: a taken port is said before anything else happens.
     let listener = serving::bind(args.console.listen).await?;
     let at = listener.local_addr()?;
-    let mut options = args.console.options(&definition, &args.journal)?;
-    let first = serving::opening(&mut options)?;
     let (broker, tls, embedded) = broker(args, definition.id.as_str())?;
     let for_nodes = match embedded.as_ref().and_then(EmbeddedBroker::door) {
         Some(door) => format!("mqtts://{door}"),
@@ -147,6 +145,8 @@ async fn serve(
     for input in enrolled {
         store.tell(input).await;
     }
+    let mut options = args.console.options(&definition, &args.journal)?;
+    let first = serving::opening(&mut options)?;
     options.payment_words = payment.to_shoppers();
     if let Some(handed) = store.handed.take() {
         serving::file_receipts(options.office.clone(), handed);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::error::ErrorKind;
 use tokio::sync::watch;
 
 use super::ceiling_camera_args::{self, Times};
@@ -121,12 +122,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             node_service::run(&args.wiring, &args.credentials, stop).await
         }),
         Some(place) if is_played => play_part(&args, &place),
+        Some(_) if args.wiring.simulate.is_none() => needs(
+            "--from <RECORDING>, --ceiling-camera <ID=SOURCE>, --config <NODE.toml> or --simulate <SITUATION.toml>",
+        ),
         Some(place) => {
             let definition = Arc::new(definition_file::load(&place.store)?.0);
             let name = node_name(&place, &definition)?;
-            if args.wiring.simulate.is_none() {
-                bail!("say what the node reads: --config, --simulate or --from");
-            }
             let config = NodeConfig::bench(
                 &definition,
                 &name,
@@ -138,6 +139,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             on_runtime(|stop| node_service::serve(setup, &args.credentials, stop))
         }
     }
+}
+
+/// Wrong usage that clap cannot see by itself.
+fn needs(what: &str) -> ! {
+    let missing = format!("the following required arguments were not provided:\n  {what}\n");
+    clap::Error::raw(ErrorKind::MissingRequiredArgument, missing).exit()
 }
 
 /// Runs a service until it ends or a signal tells it to.

@@ -91,13 +91,13 @@ fn at_work(
 /// Waits until everybody has a receipt, ends everything, and lets the auditor look.
 fn ends_well(
     audited: &Audited,
-    coordinator: Program,
+    (coordinator, console): (Program, SocketAddr),
     nodes: Vec<(String, Program)>,
     journal: &Path,
     after: &str,
 ) {
     let all = audited.expected.as_array().map_or(0, Vec::len);
-    wait_for(coordinator.console(), "everybody gets a receipt", |state| {
+    wait_for(console, "everybody gets a receipt", |state| {
         receipts_shown(state) == all && state["sessions"] == serde_json::json!([])
     });
     let outboxes = end(nodes, |name| audited.day.outbox(name));
@@ -152,10 +152,7 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     let (broker, journal) = (mosquitto.url().to_string(), disk.file("journal.sqlite"));
     let coordinator = day.coordinator_with(&broker, &journal, &["--disk-free-min-mb", "0"]);
     let console = coordinator.console();
-    // Slow enough that something is still to be written when the disk is full for the second time.
-    let nodes = at_work(day, console, |name| {
-        day.node(name, &broker, &["--speed", "2"])
-    });
+    let nodes = at_work(day, console, |name| day.node(name, &broker, &FAST));
     for _ in 0..2 {
         disk.fill();
         let ready = says(console, "/readyz", "the disk of the journal is full");
@@ -186,7 +183,7 @@ fn a_store_whose_disk_is_full_waits_and_goes_on_by_itself() {
     );
     ends_well(
         &audited,
-        coordinator,
+        (coordinator, console),
         nodes,
         &journal,
         "a full disk of the journal",
@@ -220,9 +217,10 @@ fn a_store_on_a_full_disk_can_be_stopped_and_started_again() {
     waiting.kill();
     disk.empty();
     let coordinator = open();
+    let console = coordinator.console();
     ends_well(
         &audited,
-        coordinator,
+        (coordinator, console),
         nodes,
         &journal,
         "stopped while the disk was full",
