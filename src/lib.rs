@@ -43,13 +43,13 @@
 //!   and `restoring` takes up after a restart.
 //! - [`simulate`]: stores and shoppers that never were, from a seed (it draws randomness, so it is not of the core).
 //! - [`evaluation`]: receipts and decisions against the truth: score, intervals, what went wrong, what doubt costs.
-//!
 //! - [`torture`]: whole store-days in which everything fails, and an auditor that shares no code with the coordinator.
 //!
 //! The world:
 //!
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
-//!   (the embedded one, and the door to it), [`edge::credentials`] and [`edge::provision`] (who is who on the network), [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
+//!   (the embedded one, and the door to it), [`edge::credentials`] and [`edge::provision`] (who is who on the network),
+//!   [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
 //!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
 //!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through
@@ -62,7 +62,8 @@
 //! - [`console`]: the pages, rendered on the server, live by server-sent events. Its `routes` is the one table of who may ask for
 //!   what, `access` decides by it, `desk` is where people work, `phone` is the shopper's. What must be forgettable (accounts,
 //!   phones, receipts handed to people) it keeps in [`edge::office`], a file beside the journal.
-//! - [`command`]: the subcommands; only they wire edge, console and domain together.
+//! - [`command`]: the subcommands; they wire edge, console and domain together. (The console reads two files of the edge by itself:
+//!   the office, and the journal to show and verify it.)
 //! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
 //!   store; `corner.toml`, a small one to copy; `node.toml`, what is wired to its shelf, and `situation.toml`, what may happen to
