@@ -9,16 +9,15 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
-    SET_COOKIE,
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE,
 };
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
-use super::host::{is_loopback, plain};
-use super::{Console, page};
+use super::host::{is_loopback_host, plain};
+use super::{Console, cookies, page};
 use crate::edge::live::wall_now;
 use crate::edge::office::{Account, AccountId, NAME_CHARS_MAX, Part, Token};
 
@@ -187,16 +186,7 @@ fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Box
             cookie: None,
         }));
     }
-    let name = cookie_name(headers);
-    let token = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .and_then(|(_, value)| Token::sent(value));
-    if let Some(token) = token {
+    if let Some(token) = cookies::sent(headers).next() {
         match console.office.identify(&token, wall_now()) {
             Ok(Some(account)) => {
                 return Ok(Some(Known {
@@ -211,7 +201,7 @@ fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Box
     match &console.guest {
         Some(guest) if is_local(headers) => {
             let caller = Caller::of(guest.account.clone(), &guest.token);
-            let cookie = cookie(headers, &guest.token, WORK_LOGIN_S);
+            let cookie = cookies::kept(headers, &guest.token, WORK_LOGIN_S);
             Ok(Some(Known {
                 caller,
                 cookie: Some(cookie),
@@ -242,35 +232,6 @@ fn is_local(headers: &HeaderMap) -> bool {
     is_loopback_host(headers) && !proxied.iter().any(|name| headers.contains_key(*name))
 }
 
-fn is_loopback_host(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    host.is_some_and(is_loopback)
-}
-
-/// `__Host-` has a browser send a cookie back to nobody but this host, over HTTPS. Plain HTTP on loopback, where not every
-/// browser keeps such a cookie, has one without.
-fn cookie_name(headers: &HeaderMap) -> &'static str {
-    if is_loopback_host(headers) {
-        "stroll"
-    } else {
-        "__Host-stroll"
-    }
-}
-
-fn cookie(headers: &HeaderMap, token: &Token, for_s: f64) -> HeaderValue {
-    let (name, secure) = match is_loopback_host(headers) {
-        true => ("stroll", ""),
-        false => ("__Host-stroll", " Secure;"),
-    };
-    let age_s = for_s as u64;
-    let text = format!(
-        "{name}={}; Path=/; HttpOnly;{secure} SameSite=Lax; Max-Age={age_s}",
-        token.reveal()
-    );
-    // Base64url and digits: there is nothing that a header could not hold.
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("stroll="))
-}
-
 /// Logs an account in, and sends its browser on.
 pub(super) fn log_in(
     console: &Console,
@@ -285,7 +246,7 @@ pub(super) fn log_in(
     match console.office.log_in(account.id, wall_now(), for_s) {
         Ok(token) => {
             let mut response = page::see(to);
-            let cookie = cookie(headers, &token, for_s);
+            let cookie = cookies::kept(headers, &token, for_s);
             response.headers_mut().insert(SET_COOKIE, cookie);
             response
         }
@@ -295,29 +256,13 @@ pub(super) fn log_in(
 
 /// Ends the login of whoever asks, and sends the browser on.
 pub(super) fn log_out(console: &Console, headers: &HeaderMap) -> Response {
-    let name = cookie_name(headers);
-    let cookies = headers.get_all(COOKIE).iter();
-    let tokens = cookies
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(key, _)| *key == name)
-        .filter_map(|(_, value)| Token::sent(value));
-    for token in tokens {
+    for token in cookies::sent(headers) {
         if let Err(error) = console.office.log_out(&token) {
             return page::broken(&error);
         }
     }
     let mut response = page::see("/login");
-    let secure = if name.starts_with("__Host-") {
-        " Secure;"
-    } else {
-        ""
-    };
-    let gone = format!("{name}=; Path=/; HttpOnly;{secure} SameSite=Lax; Max-Age=0");
-    if let Ok(gone) = HeaderValue::from_str(&gone) {
-        response.headers_mut().insert(SET_COOKIE, gone);
-    }
+    (response.headers_mut()).insert(SET_COOKIE, cookies::gone(headers));
     // A phone that is handed on keeps neither key nor receipt.
     let storage = HeaderValue::from_static("\"storage\"");
     let clear = HeaderName::from_static("clear-site-data");
@@ -463,25 +408,6 @@ mod tests {
             (&[("host", "shop.example")], true),
         ] {
             assert_eq!(came_from_here(&headers(sent)).is_ok(), done, "{sent:?}");
-        }
-    }
-
-    #[test]
-    fn a_cookie_is_the_hosts_own_but_on_loopback() {
-        let token = Token::random().unwrap();
-        for (host, begins, secure) in [
-            ("shop.example", "__Host-stroll=", true),
-            ("shop.example:8080", "__Host-stroll=", true),
-            ("localhost:8080", "stroll=", false),
-            ("127.0.0.1", "stroll=", false),
-            ("[::1]:1", "stroll=", false),
-        ] {
-            let cookie = cookie(&headers(&[("host", host)]), &token, 60.0);
-            let cookie = cookie.to_str().unwrap();
-            assert!(cookie.starts_with(begins), "{cookie}");
-            assert_eq!(cookie.contains("; Secure;"), secure, "{cookie}");
-            assert!(cookie.contains("; HttpOnly;") && cookie.ends_with("Max-Age=60"));
-            assert!(cookie.contains("; Path=/;") && cookie.contains("SameSite=Lax"));
         }
     }
 

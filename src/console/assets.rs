@@ -17,37 +17,26 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 7] = [
+const fn script(name: &'static str, text: &'static str) -> Asset {
+    Asset {
+        name,
+        content_type: "text/javascript; charset=utf-8",
+        text,
+    }
+}
+
+const ASSETS: [Asset; 8] = [
     Asset {
         name: "console.css",
         content_type: "text/css; charset=utf-8",
         text: include_str!("assets/console.css"),
     },
-    Asset {
-        name: "console.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/console.js"),
-    },
-    Asset {
-        name: "morph.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/morph.js"),
-    },
-    Asset {
-        name: "qr.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/qr.js"),
-    },
-    Asset {
-        name: "phone.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/phone.js"),
-    },
-    Asset {
-        name: "pages.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/pages.js"),
-    },
+    script("console.js", include_str!("assets/console.js")),
+    script("morph.js", include_str!("assets/morph.js")),
+    script("times.js", include_str!("assets/times.js")),
+    script("qr.js", include_str!("assets/qr.js")),
+    script("phone.js", include_str!("assets/phone.js")),
+    script("pages.js", include_str!("assets/pages.js")),
     Asset {
         name: "icon.svg",
         content_type: "image/svg+xml",

@@ -7,7 +7,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::host::is_loopback;
+use super::host::is_loopback_host;
 use super::{Console, MaybeAsking, access, page};
 use crate::edge::live::wall_now;
 use crate::edge::office::{Account, OfficeError, Part};
@@ -59,8 +59,8 @@ fn login_page(
 
 /// Whether a browser keeps our cookie.
 fn is_protected(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text("host").is_some_and(is_loopback) || text("x-forwarded-proto") == Some("https")
+    let forwarded = headers.get("x-forwarded-proto");
+    is_loopback_host(headers) || forwarded.is_some_and(|scheme| scheme == "https")
 }
 
 #[derive(Deserialize)]

@@ -23,9 +23,15 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Whether a `Host` names this machine itself, whatever the port.
-pub(super) fn is_loopback(authority: &str) -> bool {
+fn is_loopback(authority: &str) -> bool {
     let name = without_port(authority).to_ascii_lowercase();
     LOOPBACK.contains(&name.as_str())
+}
+
+/// The same of a request.
+pub(super) fn is_loopback_host(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    host.is_some_and(is_loopback)
 }
 
 /// The names under which the console may be asked for; a port does not matter.

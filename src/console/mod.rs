@@ -7,6 +7,7 @@
 mod access;
 mod assets;
 mod attempts;
+mod cookies;
 mod desk;
 mod entrance;
 mod event_log;

@@ -253,7 +253,8 @@ fn a_busy_page_is_light() {
     assert_eq!(view.receipts.len(), RECEIPTS_MAX);
     assert_eq!(view.receipts[0].shopper.session.as_str(), "s-399");
     let served = Served::new(view);
-    let files = ["console.css", "console.js", "morph.js"].map(|name| format!("/assets/{name}"));
+    let files =
+        ["console.css", "console.js", "morph.js", "times.js"].map(|name| format!("/assets/{name}"));
     let weight: usize = std::iter::once("/")
         .chain(files.iter().map(String::as_str))
         .map(|path| served.get(path).body().len())

@@ -1,19 +1,10 @@
 // Keeps the page in step with the store. The server renders; this puts what has changed in its place.
 import { morphChildren } from './morph.js'
+import { localise } from './times.js'
 
-const minute = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'medium' })
 const live = document.querySelector('#live')
 const say = document.querySelector('#say')
 const clock = document.querySelector('.clock time')
-
-// Times come in UTC; people read their own.
-function localise(root) {
-  for (const time of root.querySelectorAll('time')) {
-    const at = new Date(time.dateTime)
-    if (!isNaN(at)) time.textContent = (time.dataset.t ? full : minute).format(at)
-  }
-}
 
 // What somebody is reading stays where it is when things come in above it.
 function keepPlace(change) {

@@ -1,17 +1,7 @@
 // What the pages beside the live one do by themselves: times in the reader's own zone, keys, and parts that follow the store.
 import { morphChildren } from './morph.js'
+import { localise } from './times.js'
 
-const styles = {
-  full: new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }),
-  day: new Intl.DateTimeFormat(undefined, { dateStyle: 'long' }),
-  minute: new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' }),
-}
-function localise(root) {
-  for (const time of root.querySelectorAll('time')) {
-    const at = new Date(time.dateTime)
-    if (!isNaN(at)) time.textContent = styles[time.dataset.t ?? 'minute'].format(at)
-  }
-}
 localise(document)
 
 // A key presses what carries it, unless somebody is writing.

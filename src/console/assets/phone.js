@@ -1,22 +1,12 @@
 // The shopper's phone: its key, its entry code, and the cart as it fills. The key is made here and can't be read out again.
 import { morphChildren } from './morph.js'
 import { path } from './qr.js'
+import { localise } from './times.js'
 
 const STEP_S = 30
 const body = document.body
 const say = document.querySelector('#say')
 
-const styles = {
-  full: new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }),
-  day: new Intl.DateTimeFormat(undefined, { dateStyle: 'long' }),
-  minute: new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' }),
-}
-function localise(root) {
-  for (const time of root.querySelectorAll('time')) {
-    const at = new Date(time.dateTime)
-    if (!isNaN(at)) time.textContent = styles[time.dataset.t ?? 'minute'].format(at)
-  }
-}
 localise(document)
 
 // One record in a database of the browser's: { account, device, key }.

@@ -1,6 +1,6 @@
 // Keeps the shopper's page for when there is no network: the code is made on the phone and works without one.
 const KEPT = 'stroll-BUILD'
-const FILES = ['/assets/console.css?BUILD', '/assets/phone.js?BUILD', '/assets/morph.js', '/assets/qr.js', '/assets/icon.svg?BUILD']
+const FILES = ['/assets/console.css?BUILD', '/assets/phone.js?BUILD', '/assets/morph.js', '/assets/qr.js', '/assets/times.js', '/assets/icon.svg?BUILD']
 
 self.addEventListener('install', (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.addAll(FILES)).then(() => self.skipWaiting()))
