@@ -68,6 +68,9 @@ pub struct Args {
     /// shelves is told as a gap. Afterwards the outbox can only be delivered
     #[arg(long, value_name = "S", requires = "from", value_parser = missed)]
     missed_s: Option<f64>,
+    /// Let go of the gate and end: for systemd, however the node ended
+    #[arg(long, conflicts_with_all = ["from", "simulate"])]
+    release_gate: bool,
     /// End when the recording is over and everything is committed
     #[arg(long)]
     once: bool,
@@ -112,6 +115,9 @@ fn missed(text: &str) -> Result<f64, String> {
 
 /// Runs the node.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.release_gate {
+        return node_service::release_gate(&args.wiring);
+    }
     // Cameras at the ceiling are watched without a recording, too.
     let is_played = args.from.is_some() || args.deliver_only || !args.ceiling.is_empty();
     match args.place.clone() {

@@ -1,5 +1,7 @@
 //! The live store and the live node: what stands between the pure parts and the links to the broker.
 
+mod gates;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,11 +14,13 @@ use crate::edge::levels::Levels;
 use crate::edge::mqtt::{CoordinatorLink, Delivery, LinkError, NodeLink};
 use crate::edge::playback;
 use crate::edge::shell::{Answers, Shell, ShellError};
+use crate::edge::wire::Message;
 use crate::observation::{Committed, NodeClock, Observation};
 use crate::recording::Record;
 use crate::sensing::node::NodeSensor;
 use crate::units::Timestamp;
 use crate::vision::shelf_eyes::{self, ShelfEyes};
+use gates::Gates;
 
 /// Inputs taken into one group commit, at most. What waits beyond it makes the next group.
 const GROUP_MAX: usize = 256;
@@ -129,6 +133,7 @@ fn run_store(
     mut told: mpsc::Receiver<Told>,
 ) -> Result<Shell<Coordinator>, ShellError> {
     say(&parts.link, &parts.owed);
+    let mut gates = Gates::default();
     let mut ticked = Instant::now();
     let mut open = true;
     // A link that has ended delivers nothing more; whoever owns it sees that, and the store serves on until then.
@@ -140,7 +145,7 @@ fn run_store(
         runtime.block_on(async {
             tokio::select! {
                 delivery = parts.deliveries.recv(), if linked => match delivery {
-                    Some(delivery) => inputs.extend(heard(delivery)),
+                    Some(delivery) => inputs.extend(heard(delivery, &mut gates)),
                     None => linked = false,
                 },
                 input = told.recv() => match input {
@@ -157,7 +162,7 @@ fn run_store(
         while inputs.len() < GROUP_MAX
             && let Ok(delivery) = parts.deliveries.try_recv()
         {
-            inputs.extend(heard(delivery));
+            inputs.extend(heard(delivery, &mut gates));
         }
         if parts.ticks && ticked.elapsed() >= TICK {
             ticked = Instant::now();
@@ -180,8 +185,10 @@ fn run_store(
             effects.extend(with_room(&mut parts, &told, |shell| shell.retry(now))?);
         }
         say(&parts.link, &effects);
+        gates.tend(&parts.link, &effects, parts.shell.core());
         (parts.watcher)(parts.shell.core(), &effects, now);
     }
+    gates.release(&parts.link);
     hear_out(runtime, &mut parts)?;
     Ok(parts.shell)
 }
@@ -235,7 +242,10 @@ fn hear_out(runtime: &tokio::runtime::Handle, parts: &mut StoreParts) -> Result<
     Ok(())
 }
 
-fn heard(delivery: Delivery) -> Option<Input> {
+fn heard(delivery: Delivery, gates: &mut Gates) -> Option<Input> {
+    if let Delivery::Message(Message::Status(status)) = &delivery {
+        gates.note(status);
+    }
     match delivery {
         Delivery::Message(message) => playback::input(message),
         Delivery::Undecodable { stamp, reason } => Some(Input::Undecodable { stamp, reason }),

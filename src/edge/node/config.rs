@@ -5,6 +5,7 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use crate::edge::converter::{hx711, nau7802};
+use crate::edge::gate::relay::Active;
 use crate::edge::mqtt::BrokerUrl;
 use crate::store::{Definition, NodeName, PlateId};
 
@@ -24,6 +25,28 @@ pub struct NodeConfig {
     pub recording: Option<Recording>,
     pub hx711: Vec<Hx711Bank>,
     pub nau7802: Vec<Nau7802Chip>,
+    pub gate: Option<GateWiring>,
+    /// Home Assistant is told of the node.
+    pub home_assistant: Option<HomeAssistant>,
+}
+
+/// A gate as it is wired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateWiring {
+    pub relay_gpio: u8,
+    pub relay_active: Active,
+    /// The outer and the inner beam; without them nobody is counted, and nobody is let out by the gate itself.
+    pub beams: Option<(u8, u8)>,
+    /// High is an emergency: a button, or a fire alarm's contact, that is closed to ground as long as all is well.
+    pub emergency_gpio: Option<u8>,
+    /// What gives entry codes line by line, such as a USB scanner.
+    pub scanner: Option<PathBuf>,
+}
+
+/// How Home Assistant is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeAssistant {
+    pub prefix: String,
 }
 
 /// How plates are read.
@@ -118,6 +141,8 @@ impl NodeConfig {
             recording: None,
             hx711: banks.collect(),
             nau7802: Vec::new(),
+            gate: None,
+            home_assistant: None,
         }
     }
 

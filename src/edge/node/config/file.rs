@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,11 +15,25 @@ use crate::store::raw::{At, Entries, entries_of, table_of, top_level};
 use crate::store::remark::Remarks;
 use crate::store::{DefinitionError, NodeName, PlateId, Warning};
 
+mod extras;
+
+use extras::{RawGate, RawHomeAssistant};
+
 /// Bytes of a configuration.
 const BYTES_MAX: usize = 1024 * 1024;
 /// Pins of the Pi's header, by their BCM numbers.
 const GPIOS: RangeInclusive<i64> = 2..=27;
-const TABLES: [&str; 5] = ["node", "sampling", "recording", "hx711", "nau7802"];
+/// What a node writes whose configuration is in /etc; the unit's `StateDirectory`.
+const STATE: &str = "/var/lib/stroll";
+const TABLES: [&str; 7] = [
+    "node",
+    "sampling",
+    "recording",
+    "hx711",
+    "nau7802",
+    "gate",
+    "home_assistant",
+];
 
 /// The file as it is written.
 #[derive(Debug, Default)]
@@ -29,6 +43,8 @@ struct Raw {
     recording: Option<Spanned<RawRecording>>,
     hx711: Entries<RawHx711>,
     nau7802: Entries<RawNau7802>,
+    gate: Option<Spanned<RawGate>>,
+    home_assistant: Option<Spanned<RawHomeAssistant>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,6 +136,8 @@ fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<Raw> {
             "recording" => raw.recording = table_of("recording", value, remarks),
             "hx711" => raw.hx711 = entries_of("hx711", value, remarks),
             "nau7802" => raw.nau7802 = entries_of("nau7802", value, remarks),
+            "gate" => raw.gate = table_of("gate", value, remarks),
+            "home_assistant" => raw.home_assistant = table_of("home_assistant", value, remarks),
             other => remarks.mistake(
                 key.span(),
                 format!("a node's configuration has no `{other}`"),
@@ -188,14 +206,17 @@ impl Check<'_, '_> {
         let nau7802 = (raw.nau7802.list.iter())
             .filter_map(|chip| self.nau7802(chip.get_ref(), rate_hz))
             .collect();
-        if self.plates.is_empty() && !self.remarks.has_mistakes() {
+        let gate = raw.gate.as_ref().and_then(|raw| self.gate(raw.get_ref()));
+        let home_assistant =
+            (raw.home_assistant.as_ref()).and_then(|raw| self.home_assistant(raw.get_ref()));
+        if self.plates.is_empty() && gate.is_none() && !self.remarks.has_mistakes() {
             self.remarks.mistake_of_file(
-                "no converter is wired",
-                "add [[hx711]] or [[nau7802]] with the plates",
+                "neither a converter nor a gate is wired",
+                "add [[hx711]] or [[nau7802]] with the plates, or [gate]",
             );
         }
         let name = NodeName::from(name?.as_str());
-        let path = |text: Option<String>, usual: String| self.folder.join(text.unwrap_or(usual));
+        let path = |text: Option<String>, usual: String| self.kept(text, &usual);
         Some(NodeConfig {
             store: self.folder.join(store?),
             broker: broker?,
@@ -206,7 +227,19 @@ impl Check<'_, '_> {
             recording,
             hx711,
             nau7802,
+            gate,
+            home_assistant,
         })
+    }
+
+    /// A file that the node writes: as it is named, or where such files are kept.
+    fn kept(&self, named: Option<String>, usual: &str) -> PathBuf {
+        match named {
+            Some(named) => self.folder.join(named),
+            // Nobody writes into /etc but its owner.
+            None if self.folder.starts_with("/etc") => Path::new(STATE).join(usual),
+            None => self.folder.join(usual),
+        }
     }
 
     fn missing(&mut self, field: &str, table: &str) -> Option<String> {
@@ -275,9 +308,7 @@ impl Check<'_, '_> {
         let rotate_min = self.number("recording", "rotate_min", &raw.rotate_min, 0.01..=1_440.0);
         let disk_max_mb = self.number("recording", "disk_max_mb", &raw.disk_max_mb, 1.0..=1e6);
         Some(Recording {
-            folder: self
-                .folder
-                .join(folder.unwrap_or_else(|| "recordings".to_owned())),
+            folder: self.kept(folder, "recordings"),
             rotate_min: rotate_min.unwrap_or(60.0),
             disk_max_mb: disk_max_mb.unwrap_or(2_000.0) as u64,
         })
