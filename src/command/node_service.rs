@@ -6,17 +6,19 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use super::Failed;
+use super::ceiling_camera_args::Times;
 use super::credentials_args::{CredentialsArgs, client_tls};
 use super::node_setup::{CONFIG, Setup, Wiring, open_board, read_config};
+use super::pace::Pace;
+use super::{Failed, node};
 use crate::edge::credentials::Who;
 use crate::edge::definition_file;
 use crate::edge::gate::keeper::{GateThread, Keeper};
-use crate::edge::live::Clock;
+use crate::edge::live::{Clock, wall_now};
 use crate::edge::mqtt::{BrokerUrl, Health, LinkError, LinkState, NodeLink, NodeOptions};
 use crate::edge::node::config::{self, NodeConfig, Recording};
 use crate::edge::node::sampler::SamplerThread;
-use crate::edge::node::service::{Service, ServiceParts, group_of, raw_record};
+use crate::edge::node::service::{Cameras, Service, ServiceParts, group_of, raw_record};
 use crate::edge::node::supervisor::Supervisor;
 use crate::edge::node::tape::Tape;
 use crate::edge::outbox::Outbox;
@@ -34,18 +36,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAFE_DISK_MB: u64 = 500;
 
 /// Runs a node from its configuration until it is told to stop. A configuration that is broken puts it into safe mode.
-pub async fn run(
-    wiring: &Wiring,
-    credentials: &CredentialsArgs,
-    stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+pub async fn run(args: &node::Args, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let (wiring, credentials) = (&args.wiring, &args.credentials);
     let path = wiring.config.clone().unwrap_or_else(|| CONFIG.into());
     let kept = LastGood::beside(&path);
     loop {
         match wiring.set_up() {
             Ok(setup) => {
                 kept.keep(&setup);
-                return serve(setup, credentials, stop).await;
+                return serve(setup, args, stop).await;
             }
             Err(error) => {
                 let why = format!("{error:#}");
@@ -64,10 +63,10 @@ pub async fn run(
 /// Runs a node whose files are all right.
 pub async fn serve(
     setup: Setup,
-    credentials: &CredentialsArgs,
+    args: &node::Args,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut options = options(&setup.config, &setup.definition.id, credentials)?;
+    let mut options = options(&setup.config, &setup.definition.id, &args.credentials)?;
     options.discovery = setup.discovery();
     let sampled = match setup.config.plates().is_empty() {
         true => None,
@@ -96,15 +95,28 @@ pub async fn serve(
         .context("nothing is wired to the node")?;
     let tape = (setup.config.recording.clone())
         .map(|wanted| Tape::new(wanted, setup.config.name.clone(), setup.definition.clone()));
+    let clock = Clock::new()?;
+    let times = Times {
+        from: wall_now(),
+        as_stamped: false,
+        clock: wall_now,
+        run: clock.boot.clone(),
+    };
+    let (models, name) = (args.eyes.models(), &setup.config.name);
+    let cameras = Cameras {
+        eyes: args.eyes.open(Pace::starting(times.from, 1.0))?,
+        ceiling: (args.ceiling).open(models, &setup.definition, name, times)?,
+    };
     let parts = ServiceParts {
         config: setup.config,
         definition: setup.definition,
         calibrations: setup.calibrations,
+        cameras,
         link,
         batches,
         gate,
         anchor,
-        clock: Clock::new()?,
+        clock,
         tape,
         supervisor: Supervisor::default(),
     };

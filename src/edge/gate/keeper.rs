@@ -341,10 +341,10 @@ mod tests {
             [
                 "0.0 Held",
                 "2.0 Open",
-                "3.8 PassedIn",
-                "4.3 Held",
+                "4.7 PassedIn",
                 "4.7 Uninvited",
-                "4.7 PassedIn"
+                "4.7 PassedIn",
+                "5.2 Held"
             ],
             "two on one code"
         );

@@ -435,7 +435,7 @@ impl NodeLink {
 }
 
 /// As much of a sentence as may be told.
-fn clipped(text: &str) -> String {
+pub fn clipped(text: &str) -> String {
     let end = (0..=text.len().min(wire::TROUBLE_BYTES_MAX)).rev();
     let end = end.into_iter().find(|at| text.is_char_boundary(*at));
     text[..end.unwrap_or(0)].to_owned()

@@ -151,6 +151,13 @@ impl NodeConfig {
         if definition.layout.node(&self.name).is_none() {
             return Some(format!("store {} has no node {}", definition.id, self.name));
         }
+        let watches = |node: &crate::store::Node| node.watches_gate;
+        if self.gate.is_some() && !definition.layout.node(&self.name).is_some_and(watches) {
+            return Some(format!(
+                "node {} has a gate, and in store {} it does not watch it (watches_gate = true)",
+                self.name, definition.id
+            ));
+        }
         let of_node = |plate: &PlateId| {
             let shelf = definition.layout.shelves.get(&plate.shelf);
             shelf.is_some_and(|shelf| shelf.node == self.name)

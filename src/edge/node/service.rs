@@ -15,8 +15,9 @@ use super::plate_feed::{News, Scale};
 use super::sampler::Batch;
 use super::supervisor::Supervisor;
 use super::tape::Tape;
+use crate::edge::ceiling_cameras::CeilingCameras;
 use crate::edge::live::{Clock, LiveNode, Sensed, wall_now};
-use crate::edge::mqtt::{Health, LinkError, LinkState, NodeLink};
+use crate::edge::mqtt::{self, Health, LinkError, LinkState, NodeLink};
 use crate::observation::{
     GapCause, GapObservation, GateObservation, Observation, PlateChange, PlateFault,
     SamplingReport, ShelfGap,
@@ -25,6 +26,7 @@ use crate::recording::{GateRecord, NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::sensing::node::NodeSensor;
 use crate::store::{Definition, NodeName, PlateId};
 use crate::units::{Milligrams, Timestamp};
+use crate::vision::shelf_eyes::ShelfEyes;
 
 /// A plate without a calibration is recorded as if it had this factor, and weighs nothing.
 pub const NOMINAL_COUNTS_PER_GRAM: f64 = 420.0;
@@ -117,6 +119,13 @@ pub fn raw_record(group: &Arc<ScaleGroup>, anchor: Anchor, batch: &Batch) -> Rec
     })
 }
 
+/// A node's cameras, before its shelves and at the ceiling.
+#[derive(Default)]
+pub struct Cameras {
+    pub eyes: Option<Box<dyn ShelfEyes>>,
+    pub ceiling: Option<CeilingCameras>,
+}
+
 /// What a service works with.
 pub struct ServiceParts {
     pub config: NodeConfig,
@@ -126,6 +135,7 @@ pub struct ServiceParts {
     /// What its plates give; `None` if it has none.
     pub batches: Option<mpsc::Receiver<Batch>>,
     pub gate: Option<GateWatch>,
+    pub cameras: Cameras,
     pub anchor: Anchor,
     pub clock: Clock,
     pub tape: Option<Tape>,
@@ -207,8 +217,9 @@ impl Service {
             })
             .collect();
         let sensor = NodeSensor::new(parts.definition);
+        let node = LiveNode::after_power_off(sensor, parts.link, parts.clock).await?;
         Ok(Service {
-            node: LiveNode::after_power_off(sensor, parts.link, parts.clock).await?,
+            node: (node.with_eyes(parts.cameras.eyes)).with_ceiling(parts.cameras.ceiling),
             name: parts.config.name,
             batches: parts.batches,
             gate: parts.gate,
@@ -396,13 +407,13 @@ impl Service {
         } else {
             ""
         };
+        let (blind, dim) = self.node.sight();
+        let uninvited = (self.gate.as_ref())
+            .map(GateWatch::notice)
+            .unwrap_or_default();
         self.node.link().tell_health(Health {
-            trouble: trouble.to_owned(),
-            notice: self
-                .gate
-                .as_ref()
-                .map(GateWatch::notice)
-                .unwrap_or_default(),
+            trouble: joined(trouble, blind),
+            notice: joined(&uninvited, dim),
             gate: self.gate.as_ref().and_then(GateWatch::state),
             faults: self.faults.values().take(FAULTS_MAX).cloned().collect(),
             sampling: self.report,
@@ -417,6 +428,12 @@ impl Service {
         }
         self.supervisor.status(&status);
     }
+}
+
+/// Two sentences, of which there may be none, as one that may be told.
+fn joined(one: &str, other: &str) -> String {
+    let both = [one, other].into_iter().filter(|part| !part.is_empty());
+    mqtt::clipped(&both.collect::<Vec<_>>().join("; "))
 }
 
 /// A change that happened while a plate could not be watched.

@@ -1,0 +1,75 @@
+//! Home Assistant finds a node by itself, over real brokers: the description is kept for whoever comes later, and said again
+//! when Home Assistant comes.
+
+use std::time::Duration;
+
+use stroll::edge::broker::{BrokerOptions, EmbeddedBroker};
+use stroll::edge::home_assistant::{Discovery, PREFIX, Shown};
+use stroll::edge::mqtt::{BrokerUrl, NodeLink, NodeOptions};
+use stroll::edge::outbox::Outbox;
+use stroll::observation::Loads;
+use stroll::units::Milligrams;
+
+use crate::gate::Ear;
+use crate::mosquitto::Mosquitto;
+
+const CONFIG: &str = "homeassistant/device/stroll_corner_shelf/config";
+
+async fn is_found(broker: &BrokerUrl) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outbox = Outbox::open(folder.path().join("o.sqlite"), &"shelf".into());
+    let shown = Shown {
+        plates: vec![("1.1.1".parse().expect("a plate"), "water".to_owned())],
+        is_sampling: true,
+        has_gate: false,
+    };
+    let mut options = NodeOptions::new(broker.clone(), "corner");
+    options.discovery = Some(Discovery::new(PREFIX, "corner", &"shelf".into(), &shown));
+    let link = NodeLink::connect(options, outbox.expect("an outbox"))
+        .await
+        .expect("connects");
+    link.tell_loads(Loads {
+        node: "shelf".into(),
+        load_mg: [("1.1.1".parse().expect("a plate"), Milligrams(500_000))].into(),
+    });
+
+    // It is waited for until all of it is kept: then somebody comes who was not there.
+    let mut early = Ear::at(broker, "#").await;
+    early.hear(CONFIG, |_| true).await;
+    early.hear("/loads", |_| true).await;
+    let mut home = Ear::named("home-assistant", broker, "#").await;
+    let (config, kept) = home.hear(CONFIG, |_| true).await;
+    assert!(kept, "{config}");
+    let load = &config["components"]["load_1_1_1"];
+    assert_eq!(load["state_topic"], "stroll/v1/corner/shelf/loads");
+    let (loads, _) = home.hear("/loads", |_| true).await;
+    assert_eq!(loads["load_mg"]["1.1.1"], 500_000);
+
+    home.say("homeassistant/status", "online").await;
+    let again = async {
+        while home.hear(CONFIG, |_| true).await.1 {
+            // What was kept comes once more to some.
+        }
+    };
+    let again = tokio::time::timeout(Duration::from_secs(20), again).await;
+    again.expect("it is said again");
+
+    // Its availability is the node's own state, down to the last will.
+    drop(link);
+    home.hear("/status", |said| said["state"] == "offline")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_found_over_the_embedded_broker() {
+    let broker = EmbeddedBroker::start(BrokerOptions::at(([127, 0, 0, 1], 0).into()));
+    let broker = broker.expect("it starts");
+    is_found(&BrokerUrl::local(broker.addr())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_found_over_mosquitto() {
+    if let Some(mosquitto) = Mosquitto::start() {
+        is_found(&mosquitto.url()).await;
+    }
+}
