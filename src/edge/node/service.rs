@@ -454,3 +454,6 @@ fn unwatched(plate: PlateId, moved_g: f64, since: Timestamp, at: Timestamp) -> O
         }],
     })
 }
+
+#[cfg(test)]
+mod tests;
