@@ -25,7 +25,7 @@ entry=/proc/sys/fs/binfmt_misc
 [[ -e $entry/register ]] || mount -t binfmt_misc binfmt_misc "$entry"
 [[ -e $entry/qemu-aarch64 ]] || cat /usr/lib/binfmt.d/qemu-aarch64.conf >"$entry/register"
 
-mmdebstrap --quiet --architectures=arm64 --variant=apt --include=adduser,init-system-helpers,systemd "${SUITE:-bookworm}" "$root"
+mmdebstrap --quiet --skip=check/qemu --architectures=arm64 --variant=apt --include=adduser,init-system-helpers,systemd "${SUITE:-bookworm}" "$root"
 mount -t proc proc "$root/proc"
 cp "$package" "$root/tmp/stroll.deb"
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }

@@ -72,84 +72,25 @@ impl Discovery {
 
 fn described(store: &str, node: &NodeName, shown: &Shown) -> Value {
     let status = wire::topic(store, node, Kind::Status);
-    let loads = wire::topic(store, node, Kind::Loads);
-    let id = |part: &str| format!("stroll_{store}_{node}_{part}");
     let mut components = Map::new();
-    let mut add = |part: &str, mut component: Value| {
-        component["unique_id"] = json!(id(part));
-        components.insert(part.to_owned(), component);
+    let mut add = |part: String, mut component: Value| {
+        component["unique_id"] = json!(format!("stroll_{store}_{node}_{part}"));
+        components.insert(part, component);
     };
-    add(
-        "trouble",
-        json!({
-            "platform": "binary_sensor", "name": "Trouble", "device_class": "problem",
-            "entity_category": "diagnostic", "state_topic": &status,
-            "value_template": "{{ 'ON' if value_json.trouble is defined else 'OFF' }}",
-            "json_attributes_topic": &status,
-            "json_attributes_template":
-                "{{ {'trouble': value_json.trouble | default(''), 'notice': value_json.notice | default('')} | tojson }}",
-        }),
-    );
+    add("trouble".to_owned(), trouble(&status));
     if shown.is_sampling {
-        for (part, name, unit, template) in [
-            (
-                "rate",
-                "Samples a second",
-                "Hz",
-                "(value_json.sampling.rate_millihertz / 1000) | round(1) if value_json.sampling is defined",
-            ),
-            (
-                "late",
-                "Reads late by",
-                "ms",
-                "(value_json.sampling.late_us_p99 / 1000) | round(2) if value_json.sampling is defined",
-            ),
-            (
-                "lost",
-                "Samples lost",
-                "samples",
-                "value_json.sampling.interrupted + value_json.sampling.not_ready + value_json.sampling.dropped if value_json.sampling is defined",
-            ),
-        ] {
-            add(
-                part,
-                json!({
-                    "platform": "sensor", "name": name, "unit_of_measurement": unit,
-                    "entity_category": "diagnostic", "state_class": "measurement",
-                    "state_topic": &status, "value_template": format!("{{{{ {template} else none }}}}"),
-                }),
-            );
+        for (part, component) in sampling(&status) {
+            add(part.to_owned(), component);
         }
     }
     if shown.has_gate {
-        add(
-            "gate",
-            json!({
-                "platform": "sensor", "name": "Gate", "device_class": "enum", "icon": "mdi:boom-gate",
-                "options": ["held", "open", "alarm"], "state_topic": &status,
-                "value_template": "{{ value_json.gate | default(none) }}",
-            }),
-        );
+        add("gate".to_owned(), gate(&status));
     }
+    let loads = wire::topic(store, node, Kind::Loads);
     for (plate, product) in &shown.plates {
         let part = plate.to_string().replace('.', "_");
-        add(
-            &format!("load_{part}"),
-            json!({
-                "platform": "sensor", "name": format!("{plate} {product}").trim_end(), "device_class": "weight",
-                "unit_of_measurement": "g", "state_class": "measurement", "state_topic": &loads,
-                "suggested_display_precision": 0,
-                "value_template": format!("{{{{ (value_json.load_mg['{plate}'] / 1000) | round(1) if '{plate}' in value_json.load_mg else none }}}}"),
-            }),
-        );
-        add(
-            &format!("fault_{part}"),
-            json!({
-                "platform": "binary_sensor", "name": format!("{plate} fault"), "device_class": "problem",
-                "entity_category": "diagnostic", "state_topic": &status,
-                "value_template": format!("{{{{ 'ON' if value_json.faults | default([]) | selectattr('plate', 'eq', '{plate}') | list else 'OFF' }}}}"),
-            }),
-        );
+        add(format!("load_{part}"), load(&loads, *plate, product));
+        add(format!("fault_{part}"), fault(&status, *plate));
     }
     json!({
         "device": {
@@ -164,6 +105,81 @@ fn described(store: &str, node: &NodeName, shown: &Shown) -> Value {
         }],
         "qos": 1,
         "components": components,
+    })
+}
+
+fn trouble(status: &str) -> Value {
+    json!({
+        "platform": "binary_sensor", "name": "Trouble", "device_class": "problem",
+        "entity_category": "diagnostic", "state_topic": status,
+        "value_template": "{{ 'ON' if value_json.trouble is defined else 'OFF' }}",
+        "json_attributes_topic": status,
+        "json_attributes_template":
+            "{{ {'trouble': value_json.trouble | default(''), 'notice': value_json.notice | default('')} | tojson }}",
+    })
+}
+
+/// How the reading of the plates goes.
+fn sampling(status: &str) -> [(&'static str, Value); 3] {
+    [
+        (
+            "rate",
+            "Samples a second",
+            "Hz",
+            "(s.rate_millihertz / 1000) | round(1)",
+        ),
+        (
+            "late",
+            "Reads late by",
+            "ms",
+            "(s.late_us_p99 / 1000) | round(2)",
+        ),
+        (
+            "lost",
+            "Samples lost",
+            "samples",
+            "s.interrupted + s.not_ready + s.dropped",
+        ),
+    ]
+    .map(|(part, name, unit, figure)| {
+        let template = format!(
+            "{{% set s = value_json.sampling | default(none) %}}{{{{ {figure} if s else none }}}}"
+        );
+        let sensor = json!({
+            "platform": "sensor", "name": name, "unit_of_measurement": unit,
+            "entity_category": "diagnostic", "state_class": "measurement",
+            "state_topic": status, "value_template": template,
+        });
+        (part, sensor)
+    })
+}
+
+fn gate(status: &str) -> Value {
+    json!({
+        "platform": "sensor", "name": "Gate", "device_class": "enum", "icon": "mdi:boom-gate",
+        "options": ["held", "open", "alarm"], "state_topic": status,
+        "value_template": "{{ value_json.gate | default(none) }}",
+    })
+}
+
+fn load(loads: &str, plate: PlateId, product: &str) -> Value {
+    json!({
+        "platform": "sensor", "name": format!("{plate} {product}").trim_end(), "device_class": "weight",
+        "unit_of_measurement": "g", "state_class": "measurement", "state_topic": loads,
+        "suggested_display_precision": 0,
+        "value_template": format!(
+            "{{{{ (value_json.load_mg['{plate}'] / 1000) | round(1) if '{plate}' in value_json.load_mg else none }}}}"
+        ),
+    })
+}
+
+fn fault(status: &str, plate: PlateId) -> Value {
+    json!({
+        "platform": "binary_sensor", "name": format!("{plate} fault"), "device_class": "problem",
+        "entity_category": "diagnostic", "state_topic": status,
+        "value_template": format!(
+            "{{{{ 'ON' if value_json.faults | default([]) | selectattr('plate', 'eq', '{plate}') | list else 'OFF' }}}}"
+        ),
     })
 }
 
@@ -214,7 +230,7 @@ mod tests {
             }
             let template = component["value_template"].as_str().unwrap();
             assert!(
-                template.starts_with("{{ ") && template.ends_with(" }}"),
+                template.starts_with('{') && template.ends_with(" }}"),
                 "{template}"
             );
             assert!(ids.insert(component["unique_id"].to_string()), "{name}");

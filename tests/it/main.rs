@@ -19,6 +19,7 @@ mod crash;
 mod day;
 mod definition;
 mod demo;
+mod deploy;
 mod durable;
 mod evaluate;
 mod expect;

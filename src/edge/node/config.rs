@@ -9,7 +9,7 @@ use crate::edge::gate::relay::Active;
 use crate::edge::mqtt::BrokerUrl;
 use crate::store::{Definition, NodeName, PlateId};
 
-pub use file::parse;
+pub use file::{parse, schema};
 
 /// A node as it is wired.
 #[derive(Clone, Debug, PartialEq)]

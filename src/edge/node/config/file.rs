@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -35,64 +36,101 @@ const TABLES: [&str; 7] = [
     "home_assistant",
 ];
 
-/// The file as it is written.
-#[derive(Debug, Default)]
+/// A node of a Stroll store: what is wired to it, and where it keeps things.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Stroll node")]
 struct Raw {
+    /// Who the node is, and whom it talks to.
+    #[schemars(with = "RawNode", default)]
     node: Option<Spanned<RawNode>>,
+    /// How plates are read.
+    #[schemars(with = "RawSampling", default)]
     sampling: Option<Spanned<RawSampling>>,
+    /// Raw samples are kept for a replay; leave it out to keep none.
+    #[schemars(with = "RawRecording", default)]
     recording: Option<Spanned<RawRecording>>,
+    /// HX711 boards that share a clock.
+    #[schemars(with = "Vec<RawHx711>", default)]
     hx711: Entries<RawHx711>,
+    /// NAU7802 boards.
+    #[schemars(with = "Vec<RawNau7802>", default)]
     nau7802: Entries<RawNau7802>,
+    /// The gate, for the node that keeps it.
+    #[schemars(with = "RawGate", default)]
     gate: Option<Spanned<RawGate>>,
+    /// Home Assistant finds the node by itself.
+    #[schemars(with = "RawHomeAssistant", default)]
     home_assistant: Option<Spanned<RawHomeAssistant>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The JSON Schema of the file.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Raw)
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawNode {
+    /// As the store's definition names it; or STROLL_NODE_NAME.
     name: Option<At<String>>,
+    /// The store's definition; or STROLL_NODE_STORE.
     store: Option<At<String>>,
+    /// mqtt://host:port, or mqtts:// with credentials; or STROLL_NODE_BROKER.
     broker: Option<At<String>>,
+    /// What the coordinator has not committed yet.
     outbox: Option<At<String>>,
+    /// What `stroll calibrate` found.
     calibration: Option<At<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSampling {
+    /// 80, or 10 for boards whose RATE pin is at ground.
     rate_hz: Option<At<f64>>,
+    /// Of the sampling thread, 0 to 99; 0 asks for none.
     realtime_priority: Option<At<f64>>,
+    /// Seconds of samples that may wait for the rest of the program.
     queue_s: Option<At<f64>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawRecording {
+    /// Where the files go.
     folder: Option<At<String>>,
+    /// A new file after so many minutes.
     rotate_min: Option<At<f64>>,
+    /// The oldest files go when all take more than this.
     disk_max_mb: Option<At<f64>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawHx711 {
+    /// BCM number of the pin that clocks them all.
     clock_gpio: At<i64>,
+    /// 128 or 64 (channel A), or 32 (channel B).
     gain: Option<At<i64>>,
+    /// A data pin and a plate for each board.
     data: Vec<RawData>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawData {
     gpio: At<i64>,
     plate: At<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawNau7802 {
+    /// I2C bus; 1 if it is left out.
     bus: Option<At<i64>>,
+    /// Address of the TCA9548A, 0x70 to 0x77.
     multiplexer: Option<At<i64>>,
+    /// Its channel, 0 to 7.
     channel: Option<At<i64>>,
     plate: At<String>,
 }

@@ -130,3 +130,25 @@ fn a_gate_is_wired_once_and_has_two_beams_or_none() {
             .contains("neither a converter nor a gate")
     );
 }
+
+#[test]
+fn the_schema_takes_what_ships_and_describes_every_field() {
+    let schema = serde_json::to_value(schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let shipped: serde_json::Value = toml::from_str(SHIPPED).unwrap();
+    assert!(validator.is_valid(&shipped));
+    let misspelt = SHIPPED.replace("rate_hz", "rate_hertz");
+    let misspelt: serde_json::Value = toml::from_str(&misspelt).unwrap();
+    assert!(!validator.is_valid(&misspelt));
+    let defined = schema["$defs"].as_object().unwrap().values();
+    let mut fields = 0;
+    for (name, field) in defined.flat_map(|table| table["properties"].as_object().unwrap()) {
+        let is_pair = ["gpio", "plate"].contains(&name.as_str());
+        assert!(
+            is_pair || field["description"].is_string(),
+            "{name} is not described"
+        );
+        fields += 1;
+    }
+    assert!(fields > 20, "{fields}");
+}

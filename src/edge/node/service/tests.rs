@@ -33,10 +33,12 @@ async fn a_node_whose_clock_is_set_begins_anew() {
         };
         let (stop, stopped) = watch::channel(false);
         let service = Service::new(parts).await.unwrap();
-        let running = tokio::spawn(service.run(stopped));
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
-        stop.send_replace(true);
-        let told = running.await.unwrap().err().map(|error| error.to_string());
+        let stopping = async {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            stop.send_replace(true);
+        };
+        let (ended, _) = tokio::join!(service.run(stopped), stopping);
+        let told = ended.err().map(|error| error.to_string());
         let expected = format!("node door: the clock was set by {set_s:.1} s");
         let said = told
             .as_ref()

@@ -1,5 +1,6 @@
 //! The tables of a configuration that few nodes have: `[gate]` and `[home_assistant]`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{At, Check};
@@ -8,20 +9,27 @@ use crate::edge::home_assistant;
 use crate::edge::node::config::{GateWiring, HomeAssistant};
 use crate::edge::wire;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawGate {
+    /// BCM number of the pin of the lock's relay.
     relay_gpio: At<i64>,
+    /// The level that draws the relay: "low", if it is left out, or "high".
     relay_active: Option<At<String>>,
+    /// High while it is broken.
     outer_beam_gpio: Option<At<i64>>,
+    /// The one nearer to the shelves.
     inner_beam_gpio: Option<At<i64>>,
+    /// Closed to ground while all is well.
     emergency_gpio: Option<At<i64>>,
+    /// What gives entry codes line by line, such as /dev/ttyACM0.
     scanner: Option<At<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHomeAssistant {
+    /// Home Assistant's discovery prefix; "homeassistant" if it is left out.
     prefix: Option<At<String>>,
 }
 
