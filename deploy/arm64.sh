@@ -4,7 +4,8 @@
 #
 #   deploy/arm64.sh target/debian/stroll_*_arm64.deb       wants root, mmdebstrap and qemu-user-static, and a Debian mirror
 #
-# STROLL is the coordinator's program (target/release/stroll), SUITE the release (bookworm).
+# STROLL is the coordinator's program (target/release/stroll), SUITE the release (bookworm). With ROOT_TAR a root is kept in that
+# file, and taken from there the next time.
 set -euo pipefail
 package=$(realpath "${1:?"give the package that deploy/package.sh arm64 made"}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,7 +26,10 @@ entry=/proc/sys/fs/binfmt_misc
 [[ -e $entry/register ]] || mount -t binfmt_misc binfmt_misc "$entry"
 [[ -e $entry/qemu-aarch64 ]] || cat /usr/lib/binfmt.d/qemu-aarch64.conf >"$entry/register"
 
-mmdebstrap --quiet --skip=check/qemu --architectures=arm64 --variant=apt --include=adduser,init-system-helpers,systemd "${SUITE:-bookworm}" "$root"
+tar=${ROOT_TAR:-$work/root.tar}
+[[ -e $tar ]] || mmdebstrap --quiet --skip=check/qemu --architectures=arm64 --variant=apt \
+  --include=adduser,init-system-helpers,systemd "${SUITE:-bookworm}" "$tar"
+mkdir "$root" && tar -C "$root" -xf "$tar"
 mount -t proc proc "$root/proc"
 cp "$package" "$root/tmp/stroll.deb"
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
@@ -34,7 +38,7 @@ say "installed" "$(inside dpkg-query -W -f '${Package} ${Version} ${Architecture
 say "the program is" "$(inside stroll --version), $(inside uname -m)"
 say "its user" "$(inside id stroll)"
 say "/etc/stroll" "$(stat -c '%A %U' "$root/etc/stroll" | tr '\n' ' ')$(inside stat -c '%A %U:%G %n' /etc/stroll/node.toml)"
-inside systemd-analyze verify /usr/lib/systemd/system/stroll-node.service /usr/lib/systemd/system/stroll-coordinator.service
+inside systemd-analyze verify --man=no /usr/lib/systemd/system/stroll-node.service /usr/lib/systemd/system/stroll-coordinator.service
 say "its units" "systemd-analyze verify finds nothing"
 
 # What an owner changed outlives a reinstallation.
@@ -72,9 +76,6 @@ done
 [[ $(grep -c . <<<"$seen") -ge 2 ]] || { cat "$work/node.log" "$work/coordinator.log"; state; exit 1; }
 say "two picks at the coordinator, seconds after the node's start" "$(date +%s.%N | awk -v b="$began" '{printf "%.1f", $1 - b}')"
 sed 's/^/    /' <<<"$seen"
-sampling() { state | python3 -c 'import json, sys
-print(next(n.get("sampling") for n in json.load(sys.stdin)["nodes"] if n["name"] == "shelf"))'; }
-say "how the reading of its plates went" "$(sampling)"
 node=$(pgrep --newest --parent "${pids[1]}" || echo "${pids[1]}")
 say "memory of node and emulator" "$(awk '/VmRSS/ {print $2, $3}' "/proc/$node/status")"
 say "processor time of node and emulator" "$(ps -o cputimes= -p "$node" | tr -d ' ') s of $(ps -o etimes= -p "$node" | tr -d ' ') s"

@@ -42,7 +42,6 @@ fn the_package_holds_what_it_names_and_keeps_what_an_owner_changes() {
             text.starts_with("#!/bin/sh\n") && text.contains("set -e\n"),
             "{script}"
         );
-        assert!(text.contains("#DEBHELPER#"), "{script}");
     }
 }
 

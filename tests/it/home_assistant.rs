@@ -13,6 +13,7 @@ use crate::mosquitto::Mosquitto;
 
 const CONFIG: &str = "homeassistant/device/stroll_corner_shelf/config";
 
+const STATUS: &str = "stroll/v1/corner/shelf/status";
 const LOADS: &str = "stroll/v1/corner/shelf/loads";
 
 async fn is_found(broker: &BrokerUrl) {
@@ -59,9 +60,10 @@ async fn is_found(broker: &BrokerUrl) {
     assert!(!is_kept, "it is said again");
 
     // Its availability is the node's own state, down to the last will.
+    let mut watcher = Ear::named("watcher", broker, STATUS).await;
+    (watcher.hear(STATUS, |said| said["state"] == "online")).await;
     drop(link);
-    home.hear("/status", |said| said["state"] == "offline")
-        .await;
+    (watcher.hear(STATUS, |said| said["state"] == "offline")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
