@@ -6,6 +6,12 @@
 //! are spun away, 50 µs a bank and read), the pins themselves, SQLite and the network, which few samples concern. It ends with 1
 //! above the figure in `tests/floors.toml`.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench speaks to the terminal"
+)]
+
 use std::convert::Infallible;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -158,10 +164,13 @@ struct Pins(Arc<State>);
 struct State {
     now_ns: AtomicU64,
     pulses: [AtomicU32; 2],
+    rose_ns: [AtomicU64; 2],
     ready_ns: [AtomicU64; 2],
 }
 
 const PERIOD_NS: u64 = 12_500_000;
+/// A clock that is high for longer switches the chip off.
+const POWER_DOWN_NS: u64 = 60_000;
 
 impl State {
     /// What an HX711's plate reads: rest with a little noise, and 528 g more or less every five seconds.
@@ -190,17 +199,22 @@ impl ErrorType for Clocked {
 
 impl OutputPin for Clocked {
     fn set_high(&mut self) -> Result<(), Infallible> {
-        self.0.0.pulses[self.1].fetch_add(1, Relaxed);
+        let state = &self.0.0;
+        state.pulses[self.1].fetch_add(1, Relaxed);
+        state.rose_ns[self.1].store(state.now_ns.load(Relaxed), Relaxed);
         Ok(())
     }
 
     fn set_low(&mut self) -> Result<(), Infallible> {
-        let state = &self.0.0;
-        if state.pulses[self.1].load(Relaxed) >= 25 {
-            state.pulses[self.1].store(0, Relaxed);
-            let next =
-                (state.ready_ns[self.1].load(Relaxed) + PERIOD_NS).max(state.now_ns.load(Relaxed));
-            state.ready_ns[self.1].store(next, Relaxed);
+        let (state, bank) = (&self.0.0, self.1);
+        let now_ns = state.now_ns.load(Relaxed);
+        if now_ns - state.rose_ns[bank].load(Relaxed) > POWER_DOWN_NS {
+            state.pulses[bank].store(0, Relaxed);
+            state.ready_ns[bank].store(now_ns + 4 * PERIOD_NS, Relaxed);
+        } else if state.pulses[bank].load(Relaxed) >= 25 {
+            state.pulses[bank].store(0, Relaxed);
+            let next = state.ready_ns[bank].load(Relaxed) + PERIOD_NS;
+            state.ready_ns[bank].store(next.max(now_ns), Relaxed);
         }
         Ok(())
     }
