@@ -56,9 +56,9 @@
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders), [`edge::camera`] (where frames come
 //!   from), [`edge::pictures`], [`edge::models`] (networks with their cards), [`edge::gallery`] (enrolled products),
 //!   [`edge::shelf_cameras`] (frames around a change; [`edge::evidence`] keeps some for a while), [`edge::ceiling_cameras`] (frames
-//!   to body tracks), [`edge::converter`] (drivers of load cells), [`edge::gate`] and
-//!   [`edge::presence`] (drivers of what else is wired to a Pi), [`edge::node`] (a node at work on converters), `edge::rpi` (the Pi's
-//!   pins), [`edge::simulated`] (a board that isn't there).
+//!   to body tracks), [`edge::converter`] (drivers of load cells), [`edge::gate`] (relay, beams, emergency
+//!   input and scanner; its `keeper` puts them to work) and [`edge::presence`] (drivers of what else is wired to a Pi), [`edge::node`] (a node at work on
+//!   converters and gate), [`edge::home_assistant`] (how it is found there), `edge::rpi` (the Pi's pins), [`edge::simulated`] (a board that isn't there).
 //! - [`console`]: the pages, rendered on the server, live by server-sent events. Its `routes` is the one table of who may ask for
 //!   what, `access` decides by it, `desk` is where people work, `phone` is the shopper's. What must be forgettable (accounts,
 //!   phones, receipts handed to people) it keeps in [`edge::office`], a file beside the journal.
@@ -67,7 +67,8 @@
 //! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
 //!   store; `corner.toml`, a small one to copy; `node.toml`, what is wired to its shelf, and `situation.toml`, what may happen to
-//!   that; `systemd/`, `pi/`, `wiring.md` and `bill-of-materials.md` for building it.
+//!   that; `systemd/`, `pi/`, `wiring.md` and `bill-of-materials.md` for building it; `package.sh` with `debian/` makes the packages, `arm64.sh` runs one
+//!   emulated, and `cloud-init/` is a first boot.
 //! - `tests/it/`: one integration binary. `tests/floors.toml`: figures that may not get worse. `benches/`: speed.
 //!
 //! # What always holds

@@ -4,6 +4,8 @@
 //! is quantised (integer milligrams, millimetres, thousandths of a log-likelihood), so that what a replay
 //! computes with is exactly what went over the wire.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::store::{NodeName, PlateId, ProductId, ShelfId};
@@ -395,6 +397,41 @@ pub struct NodeStatus {
     /// How the reading of the plates goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SamplingReport>,
+    /// How the gate stands, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateState>,
+}
+
+/// How a gate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateState {
+    /// Shut, because the coordinator says so again and again.
+    Held,
+    /// Nobody holds it: there is no coordinator, or it said so.
+    Open,
+    /// The emergency input is on: nothing holds it.
+    Alarm,
+}
+
+/// What the coordinator wants of a gate. It counts from when it is heard, so that no clock has to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum GateOrder {
+    /// Stay shut for so long, unless this is said again.
+    Hold { for_ms: u64 },
+    /// Let one through, for at most so long.
+    Open { for_ms: u64 },
+    /// Stand open until it is to be held again.
+    Release,
+}
+
+/// What lies on a node's plates, retained: for displays and home automation; the coordinator goes by observations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Loads {
+    pub node: NodeName,
+    /// By plate.
+    pub load_mg: BTreeMap<PlateId, Milligrams>,
 }
 
 /// A plate that a node can't rely on.

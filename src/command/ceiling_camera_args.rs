@@ -17,7 +17,7 @@ use crate::vision::model_card::ModelKind;
 #[group(skip)]
 pub struct Args {
     /// A camera that follows people, by its name in the calibration: 1=0 (a Pi's own camera), 1=/dev/video0, 1=rtsp://..., or 1=frames.mcap; once for each
-    #[arg(long, value_name = "ID=SOURCE", requires = "calibration", conflicts_with_all = ["config", "simulate"], value_parser = vision::named)]
+    #[arg(long, value_name = "ID=SOURCE", requires = "calibration", value_parser = vision::named)]
     ceiling_camera: Vec<(String, String)>,
     /// Where they hang: a `calibration.json` of the AutoCheckout competition
     #[arg(long, value_name = "FILE")]

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::{Failed, node_service};
 use crate::edge::definition_file::{self, LoadError};
+use crate::edge::node::config as node_config;
 use crate::store::Offline;
 use crate::store::normal_form::NormalForm;
 use crate::store::{Definition, Product, SoldBy, Warning, definition};
@@ -40,7 +41,11 @@ enum Action {
         json: bool,
     },
     /// Print the JSON Schema of the definition file
-    Schema,
+    Schema {
+        /// Of a node's configuration
+        #[arg(long)]
+        node: bool,
+    },
 }
 
 /// Runs it.
@@ -65,10 +70,13 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 print(&shown(&definition)?)
             }
         }
-        Action::Schema => print(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&definition::schema())?
-        )),
+        Action::Schema { node } => {
+            let schema = match node {
+                true => node_config::schema(),
+                false => definition::schema(),
+            };
+            print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::edge::mqtt::BrokerUrl;
 #[derive(Clone, Debug, clap::Args)]
 pub struct CredentialsArgs {
     /// Folder with this program's key and certificate, made by `stroll provision`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "STROLL_CREDENTIALS")]
     credentials: Option<PathBuf>,
 }
 

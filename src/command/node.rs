@@ -50,11 +50,11 @@ const FAREWELL: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    wiring: Wiring,
+    pub(super) wiring: Wiring,
     #[command(flatten)]
     place: Option<Place>,
     #[command(flatten)]
-    credentials: CredentialsArgs,
+    pub(super) credentials: CredentialsArgs,
     /// Play this node's part of a recording
     #[arg(long, value_name = "RECORDING", conflicts_with_all = ["config", "simulate"])]
     from: Option<PathBuf>,
@@ -68,6 +68,9 @@ pub struct Args {
     /// shelves is told as a gap. Afterwards the outbox can only be delivered
     #[arg(long, value_name = "S", requires = "from", value_parser = missed)]
     missed_s: Option<f64>,
+    /// Let go of the gate and end: for systemd, however the node ended
+    #[arg(long, conflicts_with_all = ["from", "simulate"])]
+    release_gate: bool,
     /// End when the recording is over and everything is committed
     #[arg(long)]
     once: bool,
@@ -75,9 +78,9 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["from", "once", "as_fast_as_possible", "speed"])]
     deliver_only: bool,
     #[command(flatten)]
-    eyes: shelf_camera_args::Args,
+    pub(super) eyes: shelf_camera_args::Args,
     #[command(flatten)]
-    ceiling: ceiling_camera_args::Args,
+    pub(super) ceiling: ceiling_camera_args::Args,
 }
 
 mod watching;
@@ -112,15 +115,17 @@ fn missed(text: &str) -> Result<f64, String> {
 
 /// Runs the node.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    // Cameras at the ceiling are watched without a recording, too.
-    let is_played = args.from.is_some() || args.deliver_only || !args.ceiling.is_empty();
+    if args.release_gate {
+        return node_service::release_gate(&args.wiring);
+    }
+    let is_played = args.from.is_some() || args.deliver_only;
+    // Cameras at the ceiling are watched without converters, too.
+    let is_played = is_played || !args.ceiling.is_empty() && args.wiring.simulate.is_none();
     match args.place.clone() {
-        None if is_played => Err(anyhow::anyhow!(
-            "a recording is played, and ceiling cameras are watched, by a node that --store, --name, --broker and --outbox name"
+        None if args.from.is_some() || args.deliver_only => Err(anyhow::anyhow!(
+            "a recording is played by a node that --store, --name, --broker and --outbox name"
         )),
-        None => on_runtime(|stop| async move {
-            node_service::run(&args.wiring, &args.credentials, stop).await
-        }),
+        None => on_runtime(|stop| async move { node_service::run(&args, stop).await }),
         Some(place) if is_played => play_part(&args, &place),
         Some(_) if args.wiring.simulate.is_none() => needs(
             "--from <RECORDING>, --ceiling-camera <ID=SOURCE>, --config <NODE.toml> or --simulate <SITUATION.toml>",
@@ -136,7 +141,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
                 &place.outbox,
             );
             let setup = args.wiring.complete(config, definition)?;
-            on_runtime(|stop| node_service::serve(setup, &args.credentials, stop))
+            on_runtime(|stop| async move { node_service::serve(setup, &args, stop).await })
         }
     }
 }

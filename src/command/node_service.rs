@@ -6,15 +6,19 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use super::Failed;
+use super::ceiling_camera_args::Times;
 use super::credentials_args::{CredentialsArgs, client_tls};
-use super::node_setup::{CONFIG, Setup, Wiring};
+use super::node_setup::{CONFIG, Setup, Wiring, open_board, read_config};
+use super::pace::Pace;
+use super::{Failed, node};
 use crate::edge::credentials::Who;
 use crate::edge::definition_file;
-use crate::edge::live::Clock;
-use crate::edge::mqtt::{Health, LinkError, NodeLink, NodeOptions};
+use crate::edge::gate::keeper::{GateThread, Keeper};
+use crate::edge::live::{Clock, wall_now};
+use crate::edge::mqtt::{BrokerUrl, Health, LinkError, LinkState, NodeLink, NodeOptions};
 use crate::edge::node::config::{self, NodeConfig, Recording};
-use crate::edge::node::service::{Service, ServiceParts, group_of, raw_record};
+use crate::edge::node::sampler::SamplerThread;
+use crate::edge::node::service::{Cameras, Service, ServiceParts, group_of, raw_record};
 use crate::edge::node::supervisor::Supervisor;
 use crate::edge::node::tape::Tape;
 use crate::edge::outbox::Outbox;
@@ -22,24 +26,25 @@ use crate::edge::wire::bounds::TROUBLE_BYTES_MAX;
 
 /// A node that is told to stop gives the coordinator so long; the rest stays in the outbox.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// A broker that answers later than this is told of.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Words to the gate that wait for its thread.
+const ORDERS_MAX: usize = 16;
 /// How often a broken configuration is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What a node records in safe mode if it was not told to record.
 const SAFE_DISK_MB: u64 = 500;
 
 /// Runs a node from its configuration until it is told to stop. A configuration that is broken puts it into safe mode.
-pub async fn run(
-    wiring: &Wiring,
-    credentials: &CredentialsArgs,
-    stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+pub async fn run(args: &node::Args, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let (wiring, credentials) = (&args.wiring, &args.credentials);
     let path = wiring.config.clone().unwrap_or_else(|| CONFIG.into());
     let kept = LastGood::beside(&path);
     loop {
         match wiring.set_up() {
             Ok(setup) => {
                 kept.keep(&setup);
-                return serve(setup, credentials, stop).await;
+                return serve(setup, args, stop).await;
             }
             Err(error) => {
                 let why = format!("{error:#}");
@@ -58,40 +63,91 @@ pub async fn run(
 /// Runs a node whose files are all right.
 pub async fn serve(
     setup: Setup,
-    credentials: &CredentialsArgs,
+    args: &node::Args,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let options = options(&setup.config, &setup.definition.id, credentials)?;
-    let (thread, batches, anchor) = setup.start()?;
+    let mut options = options(&setup.config, &setup.definition.id, &args.credentials)?;
+    options.discovery = setup.discovery();
+    let sampled = match setup.config.plates().is_empty() {
+        true => None,
+        false => Some(setup.start()?),
+    };
+    let (orders, heard_orders) = std::sync::mpsc::sync_channel(ORDERS_MAX);
+    let gate = setup.start_gate(heard_orders)?;
+    options.orders = gate.is_some().then_some(orders);
     let outbox = Outbox::open(&setup.config.outbox, &setup.config.name)?;
-    let link = NodeLink::connect(options, outbox).await?;
-    println!(
-        "Node {} reads {} plates and is on the line at {} (Ctrl-C ends it)",
-        setup.config.name,
-        setup.config.plates().len(),
-        setup.config.broker
-    );
+    let link = NodeLink::begin(options, outbox)?;
+    tokio::spawn(tell_line(
+        link.state(),
+        setup.described(),
+        setup.config.broker.clone(),
+    ));
+    let (thread, batches, sampled_from) = match sampled {
+        Some((thread, batches, anchor)) => (Some(thread), Some(batches), Some(anchor)),
+        None => (None, None, None),
+    };
+    let (gate_thread, gate, gate_from) = match gate {
+        Some((thread, watch, anchor)) => (Some(thread), Some(watch), Some(anchor)),
+        None => (None, None, None),
+    };
+    let anchor = sampled_from
+        .or(gate_from)
+        .context("nothing is wired to the node")?;
     let tape = (setup.config.recording.clone())
         .map(|wanted| Tape::new(wanted, setup.config.name.clone(), setup.definition.clone()));
+    let clock = Clock::new()?;
+    let times = Times {
+        from: wall_now(),
+        as_stamped: false,
+        clock: wall_now,
+        run: clock.boot.clone(),
+    };
+    let (models, name) = (args.eyes.models(), &setup.config.name);
+    let cameras = Cameras {
+        eyes: args.eyes.open(Pace::starting(times.from, 1.0))?,
+        ceiling: (args.ceiling).open(models, &setup.definition, name, times)?,
+    };
     let parts = ServiceParts {
         config: setup.config,
         definition: setup.definition,
         calibrations: setup.calibrations,
+        cameras,
         link,
         batches,
+        gate,
         anchor,
-        clock: Clock::new()?,
+        clock,
         tape,
         supervisor: Supervisor::default(),
     };
     let link = Service::new(parts).await?.run(stop).await;
-    thread.stop()?;
+    // The gate first: it is open from then on.
+    gate_thread.map_or(Ok(()), GateThread::stop)?;
+    thread.map_or(Ok(()), SamplerThread::stop)?;
     match link?.close(FAREWELL).await {
         Err(error @ LinkError::NotCommitted { .. }) => {
             eprintln!("stroll: {error}");
             Ok(())
         }
         closed => Ok(closed?),
+    }
+}
+
+/// Says when the node is on the line, and, if that takes long, that it goes on without.
+async fn tell_line(mut state: watch::Receiver<LinkState>, who: String, broker: BrokerUrl) {
+    let is_up = async { (state.wait_for(|state| *state == LinkState::Up).await).is_ok() };
+    let mut is_up = std::pin::pin!(is_up);
+    let up = tokio::select! {
+        up = &mut is_up => up,
+        () = tokio::time::sleep(PATIENCE) => {
+            eprintln!(
+                "stroll: broker {broker} does not answer; the node keeps what it sees, and goes on trying"
+            );
+            is_up.await
+        }
+    };
+    if up {
+        println!("{who} and is on the line at {broker} (Ctrl-C ends it)");
     }
 }
 
@@ -290,6 +346,17 @@ async fn record(
     if let Err(error) = ended.and(thread.stop().map_err(Into::into)) {
         tracing::warn!("{error:#}");
     }
+}
+
+/// Opens the gate, and lets go of it. Without a gate there is nothing to do.
+pub fn release_gate(wiring: &Wiring) -> anyhow::Result<()> {
+    let path = wiring.config.clone().unwrap_or_else(|| CONFIG.into());
+    let kept = LastGood::beside(&path);
+    let config = read_config(&path).or_else(|_| read_config(&kept.config))?;
+    if let Some(gate) = &config.gate {
+        drop(Keeper::open(gate, &mut open_board()?)?);
+    }
+    Ok(())
 }
 
 /// Checks a configuration, for `stroll config check-node`.

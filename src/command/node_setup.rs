@@ -7,14 +7,19 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 
 use crate::edge::definition_file;
+use crate::edge::gate::keeper::{GateThread, Keeper};
+use crate::edge::gate::scanner;
+use crate::edge::home_assistant::{Discovery, Shown};
 use crate::edge::node::board::{Board, Clock};
 use crate::edge::node::calibration::Calibrations;
-use crate::edge::node::config::{self, NodeConfig};
+use crate::edge::node::config::{self, GateWiring, NodeConfig};
+use crate::edge::node::gate_watch::GateWatch;
 use crate::edge::node::sampler::{Batch, Sampler, SamplerThread};
 use crate::edge::node::service::{Anchor, scale_of};
 use crate::edge::simulated::SimulatedBoard;
 use crate::edge::simulated::situation::{self, Situation};
-use crate::store::Definition;
+use crate::observation::GateOrder;
+use crate::store::{Definition, PlateId};
 
 /// Where a Pi has its configuration.
 pub const CONFIG: &str = "/etc/stroll/node.toml";
@@ -113,6 +118,59 @@ impl Setup {
         }
     }
 
+    /// Opens the gate's pins, if there is a gate, and begins to look after it. Simulated pins have a time of their own, so
+    /// that looking at them holds up no converter.
+    pub fn start_gate(
+        &self,
+        orders: std::sync::mpsc::Receiver<GateOrder>,
+    ) -> anyhow::Result<Option<(GateThread, GateWatch, Anchor)>> {
+        let Some(wiring) = &self.config.gate else {
+            return Ok(None);
+        };
+        let started = match &self.situation {
+            Some(situation) => {
+                let board = SimulatedBoard::new(&self.config, situation).paced(1.0);
+                gate_on(wiring, board, orders)?
+            }
+            None => gate_on(wiring, open_board()?, orders)?,
+        };
+        Ok(Some(started))
+    }
+
+    /// How Home Assistant is told of the node, if it is.
+    pub fn discovery(&self) -> Option<Discovery> {
+        let wanted = self.config.home_assistant.as_ref()?;
+        let products = self.definition.catalogue.products();
+        let stands_on = |plate: PlateId| {
+            let mut facings = self.definition.planogram.on_plate(plate);
+            let product = facings.next().and_then(|f| products.get(f.product_index));
+            product
+                .map(|product| product.name.clone())
+                .unwrap_or_default()
+        };
+        let plates = self.config.plates();
+        let shown = Shown {
+            plates: (plates.iter())
+                .filter(|plate| self.calibrations.of(**plate).is_some())
+                .map(|plate| (*plate, stands_on(*plate)))
+                .collect(),
+            is_sampling: !plates.is_empty(),
+            has_gate: self.config.gate.is_some(),
+        };
+        let (store, node) = (&self.definition.id, &self.config.name);
+        Some(Discovery::new(&wanted.prefix, store, node, &shown))
+    }
+
+    /// The node and what it does, the beginning of a sentence.
+    pub fn described(&self) -> String {
+        let (name, plates) = (&self.config.name, self.config.plates().len());
+        match (plates, &self.config.gate) {
+            (0, _) => format!("Node {name} keeps the gate"),
+            (_, None) => format!("Node {name} reads {plates} plates"),
+            (_, Some(_)) => format!("Node {name} reads {plates} plates, keeps the gate"),
+        }
+    }
+
     fn start_on<B: Board>(
         &self,
         mut board: B,
@@ -135,6 +193,22 @@ impl Setup {
             .collect();
         Ok(Sampler::open(&self.config, &scales, board)?)
     }
+}
+
+fn gate_on<B: Board>(
+    wiring: &GateWiring,
+    mut board: B,
+    orders: std::sync::mpsc::Receiver<GateOrder>,
+) -> anyhow::Result<(GateThread, GateWatch, Anchor)> {
+    let keeper = Keeper::open(wiring, &mut board)?;
+    let anchor = Anchor::now(crate::edge::converter::Time::now_us(&mut board.clock()));
+    let (thread, news) =
+        GateThread::start(keeper, orders).context("the gate's thread cannot be started")?;
+    let codes = match &wiring.scanner {
+        None => None,
+        Some(path) => Some(scanner::start(path).context("the scanner's thread cannot be started")?),
+    };
+    Ok((thread, GateWatch::new(news, codes, anchor), anchor))
 }
 
 /// The Pi that this program runs on.

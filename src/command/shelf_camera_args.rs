@@ -19,7 +19,7 @@ use crate::vision::shelf_eyes::ShelfEyes;
 #[group(skip)]
 pub struct Args {
     /// A camera before a shelf, such as 1.5=0 (a Pi's own camera), 1.5=/dev/video0, 1.5=rtsp://..., or 1.5=frames.mcap; once for each
-    #[arg(long, value_name = "SHELF=CAMERA", conflicts_with_all = ["config", "simulate"], value_parser = shelf_camera)]
+    #[arg(long, value_name = "SHELF=CAMERA", value_parser = shelf_camera)]
     shelf_camera: Vec<(ShelfId, String)>,
     /// The products that were enrolled for them by `stroll enroll`
     #[arg(long, value_name = "FILE", default_value = "gallery.json")]

@@ -5,7 +5,7 @@ use super::{Coordinator, Output};
 use crate::checkout::decision::Decision;
 use crate::checkout::entry::Bar;
 use crate::checkout::session::Role;
-use crate::observation::{NodeClock, NodeStatus};
+use crate::observation::{GateState, NodeClock, NodeStatus};
 use crate::store::NodeName;
 use crate::units::Timestamp;
 
@@ -70,6 +70,11 @@ impl Coordinator {
         let node = status.node.clone();
         if self.definition.layout.node(&node).is_none() {
             return;
+        }
+        if status.gate == Some(GateState::Alarm) {
+            // It is over when an operator says so, not when somebody pulls the button out again.
+            let reason = format!("there is an emergency, says the input of node {node}");
+            self.bar(Bar::Emergency, reason, now, out);
         }
         if status.trouble.is_empty() {
             self.unbar(Bar::Node { node }, now, out);

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod gallery;
 pub mod gate;
 pub mod gateway;
+pub mod home_assistant;
 pub mod journal;
 pub mod levels;
 pub mod live;

@@ -256,7 +256,7 @@ pub fn input(message: Message) -> Option<Input> {
         Message::Observation(stamped) => Some(Input::Observation(Arc::new(stamped))),
         Message::Watermark(watermark) => Some(Input::Watermark(watermark)),
         Message::Status(status) => Some(Input::Status(status)),
-        Message::Committed { .. } => None,
+        Message::Committed { .. } | Message::Loads(_) | Message::Order { .. } => None,
     }
 }
 

@@ -339,7 +339,12 @@ pub fn mosquitto(store: &str, port: u16, credentials: &Path, acl: &Path) -> (Str
          pattern write stroll/v1/{store}/%u/observation/#\n\
          pattern write stroll/v1/{store}/%u/watermark\n\
          pattern readwrite stroll/v1/{store}/%u/status\n\
-         pattern read stroll/v1/{store}/%u/committed\n"
+         pattern write stroll/v1/{store}/%u/loads\n\
+         pattern read stroll/v1/{store}/%u/committed\n\
+         pattern read stroll/v1/{store}/%u/order\n\
+         pattern write {prefix}/device/stroll_{store}_%u/config\n\
+         pattern read {prefix}/status\n",
+        prefix = crate::edge::home_assistant::PREFIX,
     );
     (configuration, acl)
 }

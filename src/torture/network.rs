@@ -62,7 +62,8 @@ impl Network {
             Message::Observation(stamped) => (&stamped.stamp.node, true),
             Message::Watermark(watermark) => (&watermark.node, true),
             Message::Status(status) => (&status.node, true),
-            Message::Committed { node, .. } => (node, false),
+            Message::Loads(loads) => (&loads.node, true),
+            Message::Committed { node, .. } | Message::Order { node, .. } => (node, false),
         };
         if self.is_cut_off(step, node) || chance.strikes(Fault::MessageDropped, DROPPED) {
             return Ok(());

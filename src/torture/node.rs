@@ -232,6 +232,7 @@ impl Node {
                     outbox: Some(outbox.id().clone()),
                     faults: Vec::new(),
                     sampling: None,
+                    gate: None,
                 };
                 network.send(step, store, &Message::Status(status), chance)?;
             }

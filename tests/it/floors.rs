@@ -19,6 +19,16 @@ pub struct Floors {
     pub random: Accuracy,
     pub vision: Vision,
     pub console: Console,
+    /// Measured by `benches/node.rs`.
+    #[expect(dead_code, reason = "a bench reads it")]
+    pub node: Node,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    #[expect(dead_code, reason = "a bench reads it")]
+    pub instructions_a_sample_max: u64,
 }
 
 #[derive(Debug, Deserialize)]

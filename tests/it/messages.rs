@@ -5,12 +5,12 @@ use proptest::option;
 use proptest::prelude::*;
 use stroll::edge::wire::Message;
 use stroll::observation::{
-    BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation, Item,
-    ItemLikelihood, NodeClock, NodeState, NodeStatus, Observation, OpenInterval, PlateChange,
-    PlateFault, Pose, ProductLikelihood, SamplingReport, ShelfGap, ShelfObservation, Sighting,
-    Stamp, Stamped, Stood, VisionObservation, Watermark,
+    BodySegment, ChangeKind, Committed, GapCause, GapObservation, GateEvent, GateObservation,
+    GateOrder, GateState, Item, ItemLikelihood, Loads, NodeClock, NodeState, NodeStatus,
+    Observation, OpenInterval, PlateChange, PlateFault, Pose, ProductLikelihood, SamplingReport,
+    ShelfGap, ShelfObservation, Sighting, Stamp, Stamped, Stood, VisionObservation, Watermark,
 };
-use stroll::store::{NodeName, ShelfId};
+use stroll::store::{NodeName, PlateId, ShelfId};
 use stroll::units::{Milligrams, Point, Timestamp};
 
 /// One message of each kind with every optional field at its bound, then one of each with none.
@@ -99,12 +99,27 @@ fn sample(full: bool) -> Vec<Message> {
                 some(64)
             ],
             sampling: full.then(SamplingReport::default),
+            gate: full.then_some(GateState::Held),
         }),
         Message::Committed {
             node: node.clone(),
             committed: Committed {
                 outbox: "b0".into(),
                 sequence: some(7) as u64,
+            },
+        },
+        Message::Loads(Loads {
+            node: node.clone(),
+            load_mg: (0..some(1_024) as u16)
+                .map(|plate| (PlateId { shelf, plate }, Milligrams(-1)))
+                .collect(),
+        }),
+        Message::Order {
+            node: node.clone(),
+            order: if full {
+                GateOrder::Open { for_ms: 60_000 }
+            } else {
+                GateOrder::Release
             },
         },
     ]
@@ -408,6 +423,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             outbox: outbox.map(Into::into),
             faults: Vec::new(),
             sampling: None,
+            gate: None,
         })
     });
     let committed =
@@ -418,7 +434,26 @@ pub fn message() -> impl Strategy<Value = Message> {
                 sequence,
             },
         });
-    prop_oneof![4 => observation(), 1 => watermark, 1 => status, 1 => committed]
+    let plate = ("[0-9]{1,3}", -1_000_000_000..=1_000_000_000_i64);
+    let plates = vec(
+        plate.prop_map(|(p, mg)| (format!("1.5.{p}"), Milligrams(mg))),
+        0..9,
+    );
+    let loads = (node(), plates).prop_map(|(node, plates)| {
+        let plates = plates.into_iter();
+        let load_mg = plates
+            .filter_map(|(p, mg)| Some((p.parse().ok()?, mg)))
+            .collect();
+        Message::Loads(Loads { node, load_mg })
+    });
+    let order = (node(), 1..=60_000_u64, any::<bool>()).prop_map(|(node, for_ms, opens)| {
+        let order = match opens {
+            true => GateOrder::Open { for_ms },
+            false => GateOrder::Hold { for_ms },
+        };
+        Message::Order { node, order }
+    });
+    prop_oneof![4 => observation(), 1 => watermark, 1 => status, 1 => committed, 1 => loads, 1 => order]
 }
 
 /// A way to spoil bytes.

@@ -13,7 +13,7 @@ use stroll::sensing::node::NodeSensor;
 use stroll::units::Timestamp;
 
 use crate::corner;
-use crate::program::{Program, arg, stroll, text, wait_for};
+use crate::program::{LIMIT, Program, arg, stroll, text, wait_for};
 use crate::recording::folder::shared;
 
 /// A Pi's folder: configuration, store and situation.
@@ -62,6 +62,10 @@ impl Pi {
     }
 
     fn coordinator(&self) -> (Program, SocketAddr, String) {
+        self.coordinator_at("127.0.0.1:0")
+    }
+
+    fn coordinator_at(&self, broker: &str) -> (Program, SocketAddr, String) {
         let (store, journal) = (self.path("store.toml"), self.path("journal.sqlite"));
         let coordinator = Program::start(&[
             "coordinator",
@@ -72,7 +76,7 @@ impl Pi {
             "--listen",
             "127.0.0.1:0",
             "--mqtt-listen",
-            "127.0.0.1:0",
+            broker,
         ]);
         let line = coordinator.line();
         let word = |start: &str| {
@@ -147,6 +151,36 @@ fn a_simulated_node_is_calibrated_and_its_picks_and_faults_reach_the_console() {
         has("21", "g left shelf 1.2 while its node was off"),
         "{said:?}"
     );
+    node.terminate();
+    node.ends_well();
+    coordinator.terminate();
+    coordinator.ends_well();
+}
+
+#[test]
+fn a_node_whose_broker_is_away_waits_for_it_and_loses_nothing() {
+    let pi = Pi::new(&format!(
+        "{STOCKED}[[load]]\nat_s = 4\nplate = \"1.1.1\"\ngrams = -528.5\n"
+    ));
+    pi.calibrate();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = port.expect("a free port").to_string();
+    let node = pi.node(&format!("mqtt://{address}"));
+    let began = Instant::now();
+    while !node
+        .said()
+        .contains("does not answer; the node keeps what it sees")
+    {
+        assert!(began.elapsed() < LIMIT, "{}", node.said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    let (coordinator, console, _) = pi.coordinator_at(&address);
+    assert!(node.line().starts_with("Node shelf reads 8 plates"));
+    wait_for(console, "what was taken meanwhile is told", |state| {
+        let events = state["events"].to_string();
+        events.contains("g left shelf 1.1; nobody is charged")
+    });
     node.terminate();
     node.ends_well();
     coordinator.terminate();

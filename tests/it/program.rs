@@ -188,11 +188,16 @@ impl Drop for Program {
 
 /// Asks a console for a page; status line and body.
 pub fn get(console: SocketAddr, path: &str) -> std::io::Result<(String, String)> {
+    ask(console, "GET", path)
+}
+
+/// Asks a console to do something, or for a page; status line and body.
+pub fn ask(console: SocketAddr, method: &str, path: &str) -> std::io::Result<(String, String)> {
     let mut stream = TcpStream::connect(console)?;
     stream.set_read_timeout(Some(LIMIT))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {console}\r\nAuthorization: Bearer {CONSOLE_KEY}\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {console}\r\nAuthorization: Bearer {CONSOLE_KEY}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -31,6 +31,8 @@ fn name(kind: Kind) -> &'static str {
         Kind::Watermark => "watermark",
         Kind::Status => "status",
         Kind::Committed => "committed",
+        Kind::Loads => "loads",
+        Kind::Order => "order",
     }
 }
 
@@ -99,7 +101,7 @@ fn each_operation_says_who_sends_and_how() {
             .values()
             .find(|operation| operation["channel"] == channel)
             .unwrap_or_else(|| panic!("{kind:?} has no operation"));
-        let sender = if kind == Kind::Committed {
+        let sender = if kind.is_for_node() {
             "receive"
         } else {
             "send"
@@ -224,7 +226,12 @@ fn what_the_reader_refuses_the_contract_refuses_too() {
         (4, "/observation/dropped", json!(-1)),
         (5, "/open/0/shelf", json!("x.y")),
         (6, "/state", json!("asleep")),
+        (6, "/gate", json!("ajar")),
         (7, "/sequence", json!(-1)),
+        (8, "/load_mg", json!({"1.5": 3})),
+        (8, "/load_mg/1.5.3", json!(0.5)),
+        (9, "/for_ms", json!(60_001)),
+        (9, "/order", json!("explode")),
     ] {
         let message = &samples()[index];
         let encoded = wire::encode(STORE, message).expect("fits the bounds");

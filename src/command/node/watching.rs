@@ -43,6 +43,7 @@ pub(super) async fn watch(
     let mut next = from;
     while course.goes_on(next).await {
         node.take(&Sensed::Nothing(wall_now())).await?;
+        node.tell_sight();
         next = pace.event_now().plus_seconds(NodeSensor::PROMISE_S / 2.0);
     }
     farewell(node.finish(wall_now()).await?).await

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{CONNECTIONS_MAX, PACKET_BYTES_MAX};
 use crate::edge::credentials::{Credentials, Identity, Who};
+use crate::edge::home_assistant;
 use crate::edge::wire::{self, Kind};
 
 /// How long a client may take to show who it is.
@@ -267,7 +268,13 @@ fn may_publish(identity: &Identity, topic: &str) -> Result<(), Refused> {
         Who::Coordinator => topic.starts_with(&wire::prefix_of_store(&identity.store)),
         Who::Node(node) => {
             let own = wire::prefix(&identity.store, node);
-            (topic.strip_prefix(&own)).is_some_and(|kind| kind != Kind::Committed.path())
+            let kind = topic.strip_prefix(&own);
+            kind.is_some_and(|kind| {
+                !Kind::ALL
+                    .iter()
+                    .any(|k| k.is_for_node() && k.path() == kind)
+            }) || topic
+                == home_assistant::config_topic(home_assistant::PREFIX, &identity.store, node)
         }
     };
     match may && is_plain {
@@ -276,13 +283,17 @@ fn may_publish(identity: &Identity, topic: &str) -> Result<(), Refused> {
     }
 }
 
-/// A node hears what is committed of its own, and what the broker keeps as its status.
+/// A node hears what is committed of its own, its gate's orders, what the broker keeps as its status, and when Home
+/// Assistant has come.
 fn may_hear(identity: &Identity, filter: &str) -> Result<(), Refused> {
     let may = match &identity.who {
         Who::Coordinator => filter.starts_with(&wire::prefix_of_store(&identity.store)),
-        Who::Node(node) => [Kind::Committed, Kind::Status]
-            .iter()
-            .any(|kind| filter == wire::topic(&identity.store, node, *kind)),
+        Who::Node(node) => {
+            let own = [Kind::Committed, Kind::Status, Kind::Order];
+            own.iter()
+                .any(|kind| filter == wire::topic(&identity.store, node, *kind))
+                || filter == home_assistant::birth_topic(home_assistant::PREFIX)
+        }
     };
     match may {
         true => Ok(()),
@@ -320,6 +331,22 @@ mod tests {
             ),
             (&shelf, "stroll/v1/corner/shelf/status", true, true),
             (&shelf, "stroll/v1/corner/shelf/committed", false, true),
+            (&shelf, "stroll/v1/corner/shelf/order", false, true),
+            (&shelf, "stroll/v1/corner/gate/order", false, false),
+            (&shelf, "stroll/v1/corner/shelf/loads", true, false),
+            (
+                &shelf,
+                "homeassistant/device/stroll_corner_shelf/config",
+                true,
+                false,
+            ),
+            (
+                &shelf,
+                "homeassistant/device/stroll_corner_gate/config",
+                false,
+                false,
+            ),
+            (&shelf, "homeassistant/status", false, true),
             (
                 &shelf,
                 "stroll/v1/corner/gate/observation/gate",

@@ -1,6 +1,6 @@
 //! The coordinator's end: hears every node of its store and tells each what is committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +14,11 @@ use super::line::{Line, Out, Side, first_connection};
 use super::{BrokerUrl, LinkError, LinkState};
 use crate::edge::credentials::ClientTls;
 use crate::edge::wire::{self, Kind, Message};
-use crate::observation::{Committed, OutboxId, Stamp};
+use crate::observation::{Committed, GateOrder, OutboxId, Stamp};
 use crate::store::NodeName;
+
+/// Words to gates that wait to be sent, at most; then the oldest is dropped.
+const ORDERS_MAX: usize = 64;
 
 /// How the coordinator connects.
 #[derive(Clone, Debug)]
@@ -71,6 +74,8 @@ pub struct CoordinatorLink {
 struct Shared {
     /// What is still to be told; one entry an outbox, for the last word includes those before it.
     commits: Mutex<BTreeMap<(NodeName, OutboxId), u64>>,
+    /// What gates are still to be told; one that is not told in time is worth nothing.
+    orders: Mutex<VecDeque<(NodeName, GateOrder)>>,
     wake: Notify,
     closing: AtomicBool,
 }
@@ -78,6 +83,10 @@ struct Shared {
 impl Shared {
     fn commits(&self) -> MutexGuard<'_, BTreeMap<(NodeName, OutboxId), u64>> {
         self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn orders(&self) -> MutexGuard<'_, VecDeque<(NodeName, GateOrder)>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,6 +135,20 @@ impl CoordinatorLink {
         self.shared.wake.notify_one();
     }
 
+    /// Tells a node's gate what to do. Never waits; while the broker is away, nothing is told.
+    pub fn order(&self, node: &NodeName, order: GateOrder) {
+        if *self.state.borrow() != LinkState::Up {
+            return;
+        }
+        let mut orders = self.shared.orders();
+        if orders.len() >= ORDERS_MAX {
+            orders.pop_front();
+        }
+        orders.push_back((node.clone(), order));
+        drop(orders);
+        self.shared.wake.notify_one();
+    }
+
     /// Follows the state of the connection.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
@@ -164,8 +187,9 @@ struct CoordinatorSide {
 impl CoordinatorSide {
     fn read(&self, publish: &Publish) -> Option<Delivery> {
         match wire::parse_topic(&publish.topic) {
-            // The link hears its own answers, because one subscription keeps the order of everything else.
-            Ok(topic) if topic.kind == Kind::Committed => return None,
+            // The link hears its own words, because one subscription keeps the order of everything else. What lies on
+            // plates is for displays.
+            Ok(topic) if topic.kind.is_for_node() || topic.kind == Kind::Loads => return None,
             Ok(_) | Err(_) => {}
         }
         match wire::decode(&publish.topic, &publish.payload) {
@@ -185,7 +209,10 @@ impl Side for CoordinatorSide {
         vec![wire::filter(&self.store)]
     }
 
-    fn connected(&mut self) {}
+    fn connected(&mut self) {
+        // Who was let in a while ago is not standing there any more.
+        self.shared.orders().clear();
+    }
 
     async fn received(&mut self, publish: Publish) -> Result<(), String> {
         if self.is_closing() {
@@ -222,6 +249,15 @@ impl Side for CoordinatorSide {
     fn tick(&mut self) {}
 
     async fn pump(&mut self, out: &mut Out) -> Result<(), String> {
+        while out.has_room() {
+            let Some((node, order)) = self.shared.orders().pop_front() else {
+                break;
+            };
+            match wire::encode(&self.store, &Message::Order { node, order }) {
+                Ok(encoded) => out.send(encoded)?,
+                Err(error) => tracing::error!("the coordinator cannot write a {error}"),
+            }
+        }
         while out.has_room() {
             let Some(((node, outbox), sequence)) = self.shared.commits().pop_first() else {
                 break;

@@ -14,6 +14,7 @@ mod url;
 use std::time::Duration;
 
 pub use coordinator::{CoordinatorLink, CoordinatorOptions, Delivery};
+pub(crate) use node::clipped;
 pub use node::{Health, NodeLink, NodeOptions};
 pub use url::{BrokerUrl, UrlError};
 

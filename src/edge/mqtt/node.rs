@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use super::line::{Line, first_connection};
 use super::sender::Sender;
 use super::{BrokerUrl, LinkError, LinkState};
 use crate::edge::credentials::ClientTls;
+use crate::edge::home_assistant::Discovery;
 use crate::edge::levels::Levels;
 use crate::edge::outbox::{Outbox, OutboxError};
 use crate::edge::wire::{self, Message};
 use crate::observation::{
-    NodeClock, NodeState, NodeStatus, Observation, OpenInterval, OutboxId, PlateFault,
-    SamplingReport, Stamped, Watermark,
+    GateOrder, GateState, Loads, NodeClock, NodeState, NodeStatus, Observation, OpenInterval,
+    OutboxId, PlateFault, SamplingReport, Stamped, Watermark,
 };
 use crate::store::NodeName;
 use crate::units::Timestamp;
@@ -41,6 +43,10 @@ pub struct NodeOptions {
     pub version: String,
     /// How long the first connection is tried before it is an error.
     pub patience: Duration,
+    /// How home automation finds the node, where it is to.
+    pub discovery: Option<Discovery>,
+    /// Where the coordinator's words to the node's gate go, if it has one. One that finds no room is dropped: it is said again.
+    pub orders: Option<SyncSender<GateOrder>>,
     /// What was not committed so long after it was published is sent again, and then at twice the wait, up to 30 s.
     pub resend_after: Duration,
 }
@@ -54,6 +60,8 @@ impl NodeOptions {
             store: store.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             patience: Duration::from_secs(10),
+            discovery: None,
+            orders: None,
             resend_after: Duration::from_secs(2),
         }
     }
@@ -77,6 +85,10 @@ pub(super) struct Shared {
     outbox: Mutex<Outbox>,
     place: Mutex<Place>,
     health: Mutex<Health>,
+    /// What lies on the plates, once it is known.
+    loads: Mutex<Option<Loads>>,
+    /// That is to be told.
+    pub(super) tell_loads: AtomicBool,
     /// The outbox may be published: the coordinator has said what it has of it.
     pub(super) may_send: AtomicBool,
     /// The state is to be told again.
@@ -98,6 +110,7 @@ pub struct Health {
     /// Plates that can't be relied on.
     pub faults: Vec<PlateFault>,
     pub sampling: Option<SamplingReport>,
+    pub gate: Option<GateState>,
 }
 
 /// How the outbox stands, for those who can't wait for its disk.
@@ -156,7 +169,13 @@ impl Shared {
             outbox: Some(place.id),
             faults: health.faults,
             sampling: health.sampling,
+            gate: health.gate,
         }
+    }
+
+    /// What lies on the plates, if that is known.
+    pub(super) fn loads(&self) -> MutexGuard<'_, Option<Loads>> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -203,6 +222,15 @@ impl NodeLink {
     /// Waits for the first connection, at most [`NodeOptions::patience`]; later losses are only reported
     /// ([`NodeLink::state`]).
     pub async fn connect(options: NodeOptions, outbox: Outbox) -> Result<Self, LinkError> {
+        let patience = options.patience;
+        let link = NodeLink::begin(options, outbox)?;
+        let mut state = link.state.clone();
+        first_connection(&link.broker, &link.client_id, &mut state, patience).await?;
+        Ok(link)
+    }
+
+    /// The same without waiting: it is tried for ever, and the outbox keeps what is seen meanwhile.
+    pub fn begin(options: NodeOptions, outbox: Outbox) -> Result<Self, LinkError> {
         let node = outbox.node().clone();
         for name in [options.store.as_str(), node.as_str()] {
             if !wire::is_level(name) {
@@ -223,6 +251,8 @@ impl NodeLink {
             node: node.clone(),
             place: Mutex::new(Place::of(&outbox)),
             health: Mutex::default(),
+            loads: Mutex::default(),
+            tell_loads: AtomicBool::new(false),
             may_send: AtomicBool::new(outbox.is_fresh()),
             announce: AtomicBool::new(true),
             committed: watch::Sender::new(committed),
@@ -235,6 +265,7 @@ impl NodeLink {
         let mut farewell = shared.status(NodeState::Offline, &options.version);
         farewell.outbox = None;
         farewell.sampling = None;
+        farewell.gate = None;
         let farewell = encode(Message::Status(farewell))?;
         let tls = options.tls.as_ref();
         let line = Line::new(
@@ -243,17 +274,15 @@ impl NodeLink {
             client_id.clone(),
             Some(farewell.clone()),
         );
-        let mut state = line.state();
+        let state = line.state();
         let side = Sender::new(&shared, &options, farewell, committed);
-        let link = NodeLink {
+        Ok(NodeLink {
             task: tokio::spawn(line.drive(side)),
             shared,
-            broker: options.broker.clone(),
-            client_id: client_id.clone(),
-            state: state.clone(),
-        };
-        first_connection(&options.broker, &client_id, &mut state, options.patience).await?;
-        Ok(link)
+            broker: options.broker,
+            client_id,
+            state,
+        })
     }
 
     /// Stamps a group of observations and publishes them once they are durable in the outbox. At its limits it keeps
@@ -315,6 +344,13 @@ impl NodeLink {
             self.shared.announce.store(true, Ordering::Release);
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Tells what lies on the plates.
+    pub fn tell_loads(&self, loads: Loads) {
+        *self.shared.loads() = Some(loads);
+        self.shared.tell_loads.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
     }
 
     /// See [`Outbox::keep_levels`].
@@ -399,7 +435,7 @@ impl NodeLink {
 }
 
 /// As much of a sentence as may be told.
-fn clipped(text: &str) -> String {
+pub fn clipped(text: &str) -> String {
     let end = (0..=text.len().min(wire::TROUBLE_BYTES_MAX)).rev();
     let end = end.into_iter().find(|at| text.is_char_boundary(*at));
     text[..end.unwrap_or(0)].to_owned()

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
 use rumqttc::Publish;
@@ -12,9 +13,10 @@ use tokio::time::Instant;
 use super::NodeOptions;
 use super::line::{Out, Side};
 use super::node::Shared;
+use crate::edge::home_assistant::Discovery;
 use crate::edge::outbox::{OutboxError, Word};
 use crate::edge::wire::{self, Kind, Message};
-use crate::observation::{Committed, NodeState, Stamped, Watermark};
+use crate::observation::{Committed, GateOrder, NodeState, Stamped, Watermark};
 use crate::units::Timestamp;
 
 /// Observations that may be published and not committed; beyond it the outbox waits on its disk. It bounds what
@@ -48,6 +50,10 @@ pub(super) struct Sender {
     /// When anything was last published.
     sent_at: Instant,
     prune_at: Instant,
+    /// How home automation finds the node, and whether it is to be told.
+    discovery: Option<Discovery>,
+    discover: bool,
+    orders: Option<SyncSender<GateOrder>>,
 }
 
 impl Sender {
@@ -72,6 +78,9 @@ impl Sender {
             resend_next: options.resend_after,
             sent_at: now,
             prune_at: now,
+            discovery: options.discovery.clone(),
+            discover: false,
+            orders: options.orders.clone(),
         }
     }
 
@@ -190,19 +199,38 @@ impl Sender {
 impl Side for Sender {
     fn filters(&self) -> Vec<String> {
         // Its own status, too: a last will of an earlier connection may come late, and must not have the last word.
-        [Kind::Committed, Kind::Status]
-            .map(|kind| wire::topic(&self.store, &self.shared.node, kind))
-            .into()
+        let order = self.orders.as_ref().map(|_| Kind::Order);
+        let own = [Kind::Committed, Kind::Status].into_iter().chain(order);
+        let births = self.discovery.iter().map(Discovery::birth_topic);
+        own.map(|kind| wire::topic(&self.store, &self.shared.node, kind))
+            .chain(births)
+            .collect()
     }
 
     fn connected(&mut self) {
         self.shared.announce.store(true, Ordering::Release);
+        self.discover = self.discovery.is_some();
+        let knows_loads = self.shared.loads().is_some();
+        self.shared.tell_loads.store(knows_loads, Ordering::Release);
         self.resend_next = self.resend_after;
         self.rewind();
     }
 
     async fn received(&mut self, publish: Publish) -> Result<(), String> {
+        if let Some(discovery) = &self.discovery
+            && publish.topic == discovery.birth_topic()
+        {
+            self.discover |= discovery.is_birth(&publish.payload);
+            return Ok(());
+        }
         match wire::decode(&publish.topic, &publish.payload) {
+            Ok(Message::Order { order, .. }) => {
+                if let Some(orders) = &self.orders {
+                    // A gate that does not listen lets go, and the order is said again.
+                    let _ = orders.try_send(order);
+                }
+                Ok(())
+            }
             Ok(Message::Committed { committed, .. }) => self.committed(committed).await,
             Ok(Message::Status(status)) => {
                 // A retained one is from before the birth that follows the subscription.
@@ -212,7 +240,7 @@ impl Side for Sender {
                 }
                 Ok(())
             }
-            Ok(Message::Observation(_) | Message::Watermark(_)) => Ok(()),
+            Ok(Message::Observation(_) | Message::Watermark(_) | Message::Loads(_)) => Ok(()),
             Err(error) => {
                 tracing::warn!("node `{}` ignores a {error}", self.shared.node);
                 Ok(())
@@ -256,6 +284,19 @@ impl Side for Sender {
             let birth = wire::encode(&self.store, &Message::Status(status));
             out.send(birth.map_err(|error| error.to_string())?)?;
             self.sent_at = Instant::now();
+        }
+        if out.has_room()
+            && std::mem::take(&mut self.discover)
+            && let Some(discovery) = &self.discovery
+        {
+            out.send(discovery.config().clone())?;
+        }
+        if out.has_room() && self.shared.tell_loads.swap(false, Ordering::AcqRel) {
+            let loads = self.shared.loads().clone();
+            if let Some(loads) = loads {
+                let told = wire::encode(&self.store, &Message::Loads(loads));
+                out.send(told.map_err(|error| error.to_string())?)?;
+            }
         }
         while out.has_room() {
             let Some(message) = self.next().await? else {

@@ -5,10 +5,11 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use crate::edge::converter::{hx711, nau7802};
+use crate::edge::gate::relay::Active;
 use crate::edge::mqtt::BrokerUrl;
 use crate::store::{Definition, NodeName, PlateId};
 
-pub use file::parse;
+pub use file::{parse, schema};
 
 /// A node as it is wired.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,28 @@ pub struct NodeConfig {
     pub recording: Option<Recording>,
     pub hx711: Vec<Hx711Bank>,
     pub nau7802: Vec<Nau7802Chip>,
+    pub gate: Option<GateWiring>,
+    /// Home Assistant is told of the node.
+    pub home_assistant: Option<HomeAssistant>,
+}
+
+/// A gate as it is wired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateWiring {
+    pub relay_gpio: u8,
+    pub relay_active: Active,
+    /// The outer and the inner beam; without them nobody is counted, and nobody is let out by the gate itself.
+    pub beams: Option<(u8, u8)>,
+    /// High is an emergency: a button, or a fire alarm's contact, that is closed to ground as long as all is well.
+    pub emergency_gpio: Option<u8>,
+    /// What gives entry codes line by line, such as a USB scanner.
+    pub scanner: Option<PathBuf>,
+}
+
+/// How Home Assistant is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeAssistant {
+    pub prefix: String,
 }
 
 /// How plates are read.
@@ -118,6 +141,8 @@ impl NodeConfig {
             recording: None,
             hx711: banks.collect(),
             nau7802: Vec::new(),
+            gate: None,
+            home_assistant: None,
         }
     }
 
@@ -125,6 +150,13 @@ impl NodeConfig {
     pub fn strangers(&self, definition: &Definition) -> Option<String> {
         if definition.layout.node(&self.name).is_none() {
             return Some(format!("store {} has no node {}", definition.id, self.name));
+        }
+        let watches = |node: &crate::store::Node| node.watches_gate;
+        if self.gate.is_some() && !definition.layout.node(&self.name).is_some_and(watches) {
+            return Some(format!(
+                "node {} has a gate, and in store {} it does not watch it (watches_gate = true)",
+                self.name, definition.id
+            ));
         }
         let of_node = |plate: &PlateId| {
             let shelf = definition.layout.shelves.get(&plate.shelf);

@@ -5,25 +5,33 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::calibration::Calibrations;
 use super::config::NodeConfig;
+use super::gate_watch::{GateWatch, Heard};
+use super::loads::LoadMeter;
 use super::plate_feed::{News, Scale};
 use super::sampler::Batch;
 use super::supervisor::Supervisor;
 use super::tape::Tape;
+use crate::edge::ceiling_cameras::CeilingCameras;
 use crate::edge::live::{Clock, LiveNode, Sensed, wall_now};
-use crate::edge::mqtt::{Health, LinkError, LinkState, NodeLink};
+use crate::edge::mqtt::{self, Health, LinkError, LinkState, NodeLink};
 use crate::observation::{
-    GapCause, GapObservation, Observation, PlateChange, PlateFault, SamplingReport, ShelfGap,
+    GapCause, GapObservation, GateObservation, Observation, PlateChange, PlateFault,
+    SamplingReport, ShelfGap,
 };
-use crate::recording::{NO_COUNT, Record, ScaleBatch, ScaleGroup};
+use crate::recording::{GateRecord, NO_COUNT, Record, ScaleBatch, ScaleGroup};
 use crate::sensing::node::NodeSensor;
-use crate::store::{Definition, PlateId};
+use crate::store::{Definition, NodeName, PlateId};
 use crate::units::{Milligrams, Timestamp};
+use crate::vision::shelf_eyes::ShelfEyes;
 
 /// A plate without a calibration is recorded as if it had this factor, and weighs nothing.
 pub const NOMINAL_COUNTS_PER_GRAM: f64 = 420.0;
+/// A node that reads no plates says so often that time goes on.
+const PASSING: Duration = Duration::from_millis(100);
 /// Wall time that runs away from the board's by more than this was set.
 const CLOCK_JUMP_S: f64 = 0.5;
 /// Error of a level that was compared across an illness.
@@ -40,6 +48,8 @@ pub enum ServiceError {
     Ended { node: String, reason: String },
     #[error("node {node}: the reading of its converters has ended")]
     Sampler { node: String },
+    #[error("node {node}: its gate has ended, and is open")]
+    Gate { node: String },
     #[error(
         "node {node}: the clock was set by {jump_s:.1} s; it has to begin anew with the right time"
     )]
@@ -109,13 +119,23 @@ pub fn raw_record(group: &Arc<ScaleGroup>, anchor: Anchor, batch: &Batch) -> Rec
     })
 }
 
+/// A node's cameras, before its shelves and at the ceiling.
+#[derive(Default)]
+pub struct Cameras {
+    pub eyes: Option<Box<dyn ShelfEyes>>,
+    pub ceiling: Option<CeilingCameras>,
+}
+
 /// What a service works with.
 pub struct ServiceParts {
     pub config: NodeConfig,
     pub definition: Arc<Definition>,
     pub calibrations: Calibrations,
     pub link: NodeLink,
-    pub batches: mpsc::Receiver<Batch>,
+    /// What its plates give; `None` if it has none.
+    pub batches: Option<mpsc::Receiver<Batch>>,
+    pub gate: Option<GateWatch>,
+    pub cameras: Cameras,
     pub anchor: Anchor,
     pub clock: Clock,
     pub tape: Option<Tape>,
@@ -125,8 +145,11 @@ pub struct ServiceParts {
 /// A node at work.
 pub struct Service {
     node: LiveNode,
-    name: String,
-    batches: mpsc::Receiver<Batch>,
+    name: NodeName,
+    batches: Option<mpsc::Receiver<Batch>>,
+    gate: Option<GateWatch>,
+    /// Tells what lies on the plates, where somebody wants to know.
+    loads: Option<LoadMeter>,
     anchor: Anchor,
     tape: Option<Tape>,
     supervisor: Supervisor,
@@ -138,7 +161,24 @@ pub struct Service {
     /// Since when each plate that is ill now could not be watched.
     ill_since: BTreeMap<usize, Timestamp>,
     report: Option<SamplingReport>,
+    has_sampled: bool,
     last_at: Timestamp,
+}
+
+/// The next samples; never any if the node reads no plates.
+async fn next_batch(batches: &mut Option<mpsc::Receiver<Batch>>) -> Option<Batch> {
+    match batches {
+        Some(batches) => batches.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the gate says next; never anything if there is none.
+async fn next_heard(gate: &mut Option<GateWatch>) -> Option<Heard> {
+    match gate {
+        Some(gate) => gate.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Service {
@@ -154,6 +194,19 @@ impl Service {
                 rate_hz: raw.rate_hz,
             })
         });
+        let weighing = (weighed.iter())
+            .map(|c| {
+                (
+                    raw.plates[*c],
+                    scale_of(&parts.calibrations, raw.plates[*c]),
+                )
+            })
+            .collect();
+        let loads = parts
+            .config
+            .home_assistant
+            .is_some()
+            .then(|| LoadMeter::new(raw.node.clone(), weighing, raw.rate_hz));
         let now = wall_now();
         let faults = (raw.plates.iter().enumerate())
             .filter(|(column, _)| !weighed.contains(column))
@@ -164,10 +217,13 @@ impl Service {
             })
             .collect();
         let sensor = NodeSensor::new(parts.definition);
+        let node = LiveNode::after_power_off(sensor, parts.link, parts.clock).await?;
         Ok(Service {
-            node: LiveNode::after_power_off(sensor, parts.link, parts.clock).await?,
-            name: parts.config.name.to_string(),
+            node: (node.with_eyes(parts.cameras.eyes)).with_ceiling(parts.cameras.ceiling),
+            name: parts.config.name,
             batches: parts.batches,
+            gate: parts.gate,
+            loads,
             anchor: parts.anchor,
             tape: parts.tape,
             supervisor: parts.supervisor,
@@ -177,6 +233,7 @@ impl Service {
             faults,
             ill_since: BTreeMap::new(),
             report: None,
+            has_sampled: false,
             last_at: now,
         })
     }
@@ -187,20 +244,29 @@ impl Service {
         self.tell_health();
         let mut state = self.node.link().state();
         let mut looked_at = Instant::now();
+        let mut passing = tokio::time::interval(PASSING);
+        passing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let has_ended = |state: &LinkState| matches!(state, LinkState::Ended { .. });
+            // Of a node that weighs, nothing can be promised before its first samples.
+            let may_hear = self.group.is_none() || self.has_sampled;
             tokio::select! {
-                batch = self.batches.recv() => match batch {
+                batch = next_batch(&mut self.batches) => match batch {
                     Some(batch) => self.take(batch).await?,
-                    None => return Err(ServiceError::Sampler { node: self.name }),
+                    None => return Err(ServiceError::Sampler { node: self.name.to_string() }),
                 },
+                heard = next_heard(&mut self.gate), if may_hear => match heard {
+                    Some(heard) => self.hear_gate(heard).await?,
+                    None => return Err(ServiceError::Gate { node: self.name.to_string() }),
+                },
+                _ = passing.tick(), if self.batches.is_none() => self.pass_time().await?,
                 _ = stop.wait_for(|stop| *stop) => break,
                 ended = state.wait_for(has_ended) => {
                     let reason = match ended.as_deref() {
                         Ok(LinkState::Ended { reason: Some(reason) }) => reason.clone(),
                         Ok(_) | Err(_) => "it was closed".to_owned(),
                     };
-                    return Err(ServiceError::Ended { node: self.name, reason });
+                    return Err(ServiceError::Ended { node: self.name.to_string(), reason });
                 }
             }
             if looked_at.elapsed() >= Duration::from_secs(1) {
@@ -208,7 +274,7 @@ impl Service {
                 let jump_s = self.anchor.jump_s();
                 if jump_s.abs() > CLOCK_JUMP_S {
                     return Err(ServiceError::ClockSet {
-                        node: self.name,
+                        node: self.name.to_string(),
                         jump_s,
                     });
                 }
@@ -234,16 +300,21 @@ impl Service {
         if batch.raw.iter().any(|count| *count != NO_COUNT) {
             self.supervisor.sampled();
         }
+        self.has_sampled = true;
+        let counts = self.weighed_counts(&batch.trusted);
+        if let Some(loads) = self.loads.as_mut().and_then(|meter| meter.push(&counts)) {
+            self.node.link().tell_loads(loads);
+        }
         let sensed = match &self.group {
             Some(group) => Sensed::Record(Record::Scale(ScaleBatch {
                 group: Arc::clone(group),
                 first_at: self.anchor.at(batch.first_us),
-                counts: self.weighed_counts(&batch.trusted),
+                counts,
             })),
             None => Sensed::Nothing(at),
         };
         self.node.take(&sensed).await?;
-        self.last_at = at;
+        self.last_at = self.last_at.max(at);
         for (column, news) in batch.news {
             self.hear(column, news, at).await?;
         }
@@ -258,6 +329,37 @@ impl Service {
         let rows = trusted.chunks_exact(self.raw.plates.len().max(1));
         rows.flat_map(|row| self.weighed.iter().map(|column| row[*column]))
             .collect()
+    }
+
+    /// What is new at the gate; it goes to the coordinator in its order, after all that was promised.
+    async fn hear_gate(&mut self, heard: Heard) -> Result<(), ServiceError> {
+        let said = (self.gate.as_mut()).and_then(|gate| gate.note(heard, wall_now()));
+        if let Some((at, event)) = said {
+            let at = at.max(Timestamp(self.last_at.0 + 1));
+            let record = Record::Gate(GateRecord {
+                node: self.name.clone(),
+                observation: GateObservation { at, event },
+            });
+            if let Some(tape) = &mut self.tape
+                && let Err(error) = tape.write(&record)
+            {
+                tracing::error!("node {}: what passed cannot be kept: {error}", self.name);
+            }
+            self.node.take(&Sensed::Record(record)).await?;
+            self.last_at = at;
+        }
+        self.tell_health();
+        Ok(())
+    }
+
+    /// Time goes on for a node that reads no plates: nothing more comes of what has passed.
+    async fn pass_time(&mut self) -> Result<(), ServiceError> {
+        self.supervisor.alive();
+        let now = wall_now().max(Timestamp(self.last_at.0 + 1));
+        self.node.take(&Sensed::Nothing(now)).await?;
+        self.last_at = now;
+        self.tell_health();
+        Ok(())
     }
 
     /// Takes note of what is new about a plate.
@@ -296,16 +398,23 @@ impl Service {
     fn tell_health(&mut self) {
         let is_ill = |column: &&usize| self.ill_since.contains_key(column);
         let ill = self.weighed.iter().filter(is_ill).count();
-        let trouble = if self.weighed.is_empty() {
+        let trouble = if self.raw.plates.is_empty() {
+            ""
+        } else if self.weighed.is_empty() {
             "none of its plates is calibrated: run `stroll calibrate`"
         } else if ill == self.weighed.len() {
             "none of its plates gives samples"
         } else {
             ""
         };
+        let (blind, dim) = self.node.sight();
+        let uninvited = (self.gate.as_ref())
+            .map(GateWatch::notice)
+            .unwrap_or_default();
         self.node.link().tell_health(Health {
-            trouble: trouble.to_owned(),
-            notice: String::new(),
+            trouble: joined(trouble, blind),
+            notice: joined(&uninvited, dim),
+            gate: self.gate.as_ref().and_then(GateWatch::state),
             faults: self.faults.values().take(FAULTS_MAX).cloned().collect(),
             sampling: self.report,
         });
@@ -319,6 +428,12 @@ impl Service {
         }
         self.supervisor.status(&status);
     }
+}
+
+/// Two sentences, of which there may be none, as one that may be told.
+fn joined(one: &str, other: &str) -> String {
+    let both = [one, other].into_iter().filter(|part| !part.is_empty());
+    mqtt::clipped(&both.collect::<Vec<_>>().join("; "))
 }
 
 /// A change that happened while a plate could not be watched.
@@ -339,3 +454,6 @@ fn unwatched(plate: PlateId, moved_g: f64, since: Timestamp, at: Timestamp) -> O
         }],
     })
 }
+
+#[cfg(test)]
+mod tests;

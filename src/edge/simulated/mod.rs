@@ -53,6 +53,11 @@ impl SimulatedBoard {
         self.world().put(plate, grams);
     }
 
+    /// The level that a pin was driven to last.
+    pub fn driven(&self, gpio: u8) -> Option<bool> {
+        self.world().driven(gpio)
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         // A world in which somebody panicked is as good as before.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)

@@ -24,6 +24,54 @@ pub struct Situation {
     pub rate_error_percent: f64,
     pub loads: Vec<Load>,
     pub faults: Vec<Fault>,
+    pub gate: Vec<Passage>,
+}
+
+/// Something happens at the gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    pub at_s: f64,
+    pub what: AtGate,
+}
+
+/// What can happen at a gate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AtGate {
+    In,
+    Out,
+    /// Two pass in, breast to back.
+    TwoIn,
+    /// Somebody looks in and turns round.
+    TurnsBack,
+    /// The emergency input is on for so long.
+    Emergency {
+        for_s: f64,
+    },
+}
+
+impl Passage {
+    /// Whether the outer and the inner beam are broken then.
+    pub fn breaks(&self, now_s: f64) -> (bool, bool) {
+        let since_s = now_s - self.at_s;
+        let within = |spans: &[(f64, f64)]| spans.iter().any(|(a, b)| (*a..*b).contains(&since_s));
+        // A body is 0.6 s in a beam, and 0.3 s from one to the other.
+        let (first, second) = ([(0.0, 0.6)], [(0.3, 0.9)]);
+        match self.what {
+            AtGate::In => (within(&first), within(&second)),
+            AtGate::Out => (within(&second), within(&first)),
+            AtGate::TwoIn => (within(&[(0.0, 0.6), (0.8, 1.4)]), within(&[(0.3, 1.7)])),
+            AtGate::TurnsBack => (within(&[(0.0, 0.9)]), within(&[(0.3, 0.6)])),
+            AtGate::Emergency { .. } => (false, false),
+        }
+    }
+
+    /// Whether the emergency input is on then.
+    pub fn alarms(&self, now_s: f64) -> bool {
+        match self.what {
+            AtGate::Emergency { for_s } => (self.at_s..self.at_s + for_s).contains(&now_s),
+            AtGate::In | AtGate::Out | AtGate::TwoIn | AtGate::TurnsBack => false,
+        }
+    }
 }
 
 /// Something is put on a plate, or taken from it.
@@ -105,6 +153,7 @@ impl Situation {
             rate_error_percent: 2.0,
             loads: Vec::new(),
             faults: Vec::new(),
+            gate: Vec::new(),
         }
     }
 
@@ -151,6 +200,14 @@ struct RawLoad {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawPassage {
+    at_s: At<f64>,
+    for_s: Option<At<f64>>,
+    what: At<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawFault {
     at_s: At<f64>,
     for_s: Option<At<f64>>,
@@ -170,11 +227,12 @@ pub fn parse(text: &str, file_name: &str) -> Result<Situation, DefinitionError> 
 }
 
 fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<Situation> {
-    const TABLES: [&str; 4] = ["seed", "cell", "load", "fault"];
+    const TABLES: [&str; 5] = ["seed", "cell", "load", "fault", "gate"];
     let mut situation = Situation::quiet(1);
     let mut cell: Option<Spanned<RawCell>> = None;
     let mut loads: Entries<RawLoad> = Entries::default();
     let mut faults: Entries<RawFault> = Entries::default();
+    let mut gate: Entries<RawPassage> = Entries::default();
     for (key, value) in top_level(text, remarks)? {
         match key.get_ref().as_ref() {
             "seed" => {
@@ -196,6 +254,7 @@ fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<Situation> {
             "cell" => cell = table_of("cell", value, remarks),
             "load" => loads = entries_of("load", value, remarks),
             "fault" => faults = entries_of("fault", value, remarks),
+            "gate" => gate = entries_of("gate", value, remarks),
             other => remarks.mistake(
                 key.span(),
                 format!("a situation has no `{other}`"),
@@ -221,7 +280,34 @@ fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<Situation> {
     situation.faults = (faults.list.iter())
         .filter_map(|fault| read_fault(fault.get_ref(), remarks))
         .collect();
+    situation.gate = (gate.list.iter())
+        .filter_map(|passage| read_passage(passage.get_ref(), remarks))
+        .collect();
     Some(situation)
+}
+
+fn read_passage(raw: &RawPassage, remarks: &mut Remarks<'_>) -> Option<Passage> {
+    let at_s = number("at_s", &raw.at_s, 0.0..=DAY_S, remarks);
+    let for_s = (raw.for_s.as_ref()).and_then(|s| number("for_s", s, 0.0..=DAY_S, remarks));
+    let what = match raw.what.get().as_str() {
+        "in" => Some(AtGate::In),
+        "out" => Some(AtGate::Out),
+        "two-in" => Some(AtGate::TwoIn),
+        "turns-back" => Some(AtGate::TurnsBack),
+        "emergency" => Some(AtGate::Emergency {
+            for_s: for_s.unwrap_or(f64::INFINITY),
+        }),
+        other => {
+            let said = format!("at a gate there is no `{other}`");
+            let help = "write one of in, out, two-in, turns-back, emergency";
+            remarks.mistake(raw.what.span(), said, help);
+            None
+        }
+    };
+    Some(Passage {
+        at_s: at_s?,
+        what: what?,
+    })
 }
 
 fn read_cell(raw: &RawCell, situation: &mut Situation, remarks: &mut Remarks<'_>) {
@@ -326,7 +412,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_with_their_lines() {
-        let text = "seed = 7\n[[load]]\nat_s = 1\nplate = \"1.1\"\ngrams = 5\n[[fault]]\nat_s = 2\nkind = \"cabel-off\"\n[[fault]]\nat_s = -1\nkind = \"swapped\"\n";
+        let text = "seed = 7\n[[load]]\nat_s = 1\nplate = \"1.1\"\ngrams = 5\n[[fault]]\nat_s = 2\nkind = \"cabel-off\"\n[[fault]]\nat_s = -1\nkind = \"swapped\"\n[[gate]]\nat_s = 1\nwhat = \"over\"\n";
         let error = parse(text, "s.toml").unwrap_err().to_string();
         for said in [
             "s.toml:4: `1.1` is no plate",
@@ -334,6 +420,7 @@ mod tests {
             "write one of cable-off,",
             "s.toml:10: `at_s` is -1",
             "s.toml:11: two plates are swapped",
+            "s.toml:14: at a gate there is no `over`",
         ] {
             assert!(error.contains(said), "{said} is not in:\n{error}");
         }

@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::cell::Cell;
-use super::situation::{Fault, FaultKind, Situation};
+use super::situation::{Fault, FaultKind, Passage, Situation};
 use super::{hx711, nau7802};
-use crate::edge::node::config::NodeConfig;
+use crate::edge::node::config::{GateWiring, NodeConfig};
 use crate::store::PlateId;
 
 /// What a look at a pin, or driving it, takes.
@@ -58,6 +58,9 @@ pub struct World {
     nau7802: Vec<Nau7802>,
     /// The channels that the multiplexers of a bus have chosen, by bus and address.
     chosen: BTreeMap<(u8, u8), u8>,
+    /// The gate's pins, and what happens there.
+    gate: Option<GateWiring>,
+    passages: Vec<Passage>,
     /// Levels of the pins that are driven.
     driven: BTreeMap<u8, bool>,
     /// Times and chances at which the program is suspended.
@@ -118,6 +121,8 @@ impl World {
             hx711,
             nau7802,
             chosen: BTreeMap::new(),
+            gate: config.gate.clone(),
+            passages: situation.gate.clone(),
             driven: BTreeMap::new(),
             stalls: situation.faults.iter().filter(is_stall).cloned().collect(),
             random,
@@ -162,7 +167,7 @@ impl World {
     pub fn level(&mut self, gpio: u8) -> bool {
         self.now_ns += PIN_NS;
         let Some(index) = self.hx711.iter().position(|wired| wired.gpio == gpio) else {
-            return true;
+            return self.gate_level(gpio).unwrap_or(true);
         };
         self.settle_hx711(index);
         let wired = &self.hx711[index];
@@ -170,6 +175,27 @@ impl World {
         wired.chip.data(hx711::Wires {
             is_off: wired.input.has(FaultKind::CableOff, now_s),
             is_dead: wired.input.has(FaultKind::BrownOut, now_s),
+        })
+    }
+
+    /// The level that a pin was driven to last.
+    pub fn driven(&self, gpio: u8) -> Option<bool> {
+        self.driven.get(&gpio).copied()
+    }
+
+    /// The level of a pin of the gate.
+    fn gate_level(&self, gpio: u8) -> Option<bool> {
+        let gate = self.gate.as_ref()?;
+        let now_s = self.now_ns as f64 / 1e9;
+        if gate.emergency_gpio == Some(gpio) {
+            return Some(self.passages.iter().any(|passage| passage.alarms(now_s)));
+        }
+        let (outer, _) = gate.beams.filter(|(a, b)| [*a, *b].contains(&gpio))?;
+        let mut broken = self.passages.iter().map(|passage| passage.breaks(now_s));
+        Some(if outer == gpio {
+            broken.any(|(outer, _)| outer)
+        } else {
+            broken.any(|(_, inner)| inner)
         })
     }
 

@@ -7,9 +7,9 @@
 use std::fmt;
 
 use crate::observation::{
-    BodySegment, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood, NodeClock,
-    NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp, Stamped,
-    VisionObservation, Watermark,
+    BodySegment, Committed, GapObservation, GateEvent, GateObservation, GateOrder, ItemLikelihood,
+    Loads, NodeClock, NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting,
+    Stamp, Stamped, VisionObservation, Watermark,
 };
 use crate::units::{Milligrams, Timestamp};
 
@@ -23,6 +23,10 @@ pub const TROUBLE_BYTES_MAX: usize = 512;
 pub const FAULTS_MAX: usize = 64;
 /// Plates of one shelf observation.
 pub const PLATES_MAX: usize = 64;
+/// Plates of one node.
+pub const LOADS_MAX: usize = 1_024;
+/// A gate is told what to do for so long at most, milliseconds.
+pub const ORDER_MS_MAX: u64 = 60_000;
 /// Shelves of one gap.
 pub const SHELVES_MAX: usize = 16;
 /// Likelihoods of one shelf observation.
@@ -56,6 +60,24 @@ pub struct Bound {
     pub field: &'static str,
     /// How it breaks its bound.
     pub problem: String,
+}
+
+/// Checks what lies on plates.
+pub fn loads(loads: &Loads) -> Checked {
+    id("node", loads.node.as_str())?;
+    count("load_mg", loads.load_mg.len(), LOADS_MAX)?;
+    (loads.load_mg.values())
+        .try_for_each(|mass| within("load_mg", mass.0, -MASS_MAX_MG, MASS_MAX_MG))
+}
+
+/// Checks a word to a gate.
+pub fn order(order: GateOrder) -> Checked {
+    match order {
+        GateOrder::Hold { for_ms } | GateOrder::Open { for_ms } => {
+            within("for_ms", for_ms, 1, ORDER_MS_MAX)
+        }
+        GateOrder::Release => Ok(()),
+    }
 }
 
 type Checked = Result<(), Bound>;

@@ -10,7 +10,9 @@ mod payload;
 
 use rumqttc::QoS;
 
-use crate::observation::{Committed, NodeStatus, Observation, Stamp, Stamped, Watermark};
+use crate::observation::{
+    Committed, GateOrder, Loads, NodeStatus, Observation, Stamp, Stamped, Watermark,
+};
 use crate::store::NodeName;
 
 pub use bounds::{Bound, PAYLOAD_BYTES_MAX, TROUBLE_BYTES_MAX};
@@ -41,11 +43,15 @@ pub enum Kind {
     Status,
     /// What is durable in the journal (coordinator to node).
     Committed,
+    /// What lies on the plates (node to whoever shows it, retained).
+    Loads,
+    /// What the gate is to do (coordinator to node).
+    Order,
 }
 
 impl Kind {
     /// Every kind, in the order of the contract.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Shelf,
         Kind::Vision,
         Kind::Body,
@@ -54,6 +60,8 @@ impl Kind {
         Kind::Watermark,
         Kind::Status,
         Kind::Committed,
+        Kind::Loads,
+        Kind::Order,
     ];
 
     /// The topic's levels after the node's.
@@ -67,6 +75,8 @@ impl Kind {
             Kind::Watermark => "watermark",
             Kind::Status => "status",
             Kind::Committed => "committed",
+            Kind::Loads => "loads",
+            Kind::Order => "order",
         }
     }
 
@@ -85,21 +95,37 @@ impl Kind {
     pub fn is_stamped(self) -> bool {
         match self {
             Kind::Shelf | Kind::Vision | Kind::Body | Kind::Gate | Kind::Gap => true,
-            Kind::Watermark | Kind::Status | Kind::Committed => false,
+            Kind::Watermark | Kind::Status | Kind::Committed | Kind::Loads | Kind::Order => false,
         }
     }
 
     /// Whether the broker keeps the last message for those who come later.
     pub fn is_retained(self) -> bool {
         match self {
-            Kind::Status => true,
+            Kind::Status | Kind::Loads => true,
             Kind::Shelf
             | Kind::Vision
             | Kind::Body
             | Kind::Gate
             | Kind::Gap
             | Kind::Watermark
-            | Kind::Committed => false,
+            | Kind::Committed
+            | Kind::Order => false,
+        }
+    }
+
+    /// Whether the coordinator says it, and the node hears it.
+    pub fn is_for_node(self) -> bool {
+        match self {
+            Kind::Committed | Kind::Order => true,
+            Kind::Shelf
+            | Kind::Vision
+            | Kind::Body
+            | Kind::Gate
+            | Kind::Gap
+            | Kind::Watermark
+            | Kind::Status
+            | Kind::Loads => false,
         }
     }
 }
@@ -184,6 +210,12 @@ pub enum Message {
         node: NodeName,
         committed: Committed,
     },
+    Loads(Loads),
+    /// The coordinator's word to the gate of `node`.
+    Order {
+        node: NodeName,
+        order: GateOrder,
+    },
 }
 
 impl Message {
@@ -194,6 +226,8 @@ impl Message {
             Message::Watermark(_) => Kind::Watermark,
             Message::Status(_) => Kind::Status,
             Message::Committed { .. } => Kind::Committed,
+            Message::Loads(_) => Kind::Loads,
+            Message::Order { .. } => Kind::Order,
         }
     }
 
@@ -203,7 +237,8 @@ impl Message {
             Message::Observation(stamped) => &stamped.stamp.node,
             Message::Watermark(watermark) => &watermark.node,
             Message::Status(status) => &status.node,
-            Message::Committed { node, .. } => node,
+            Message::Loads(loads) => &loads.node,
+            Message::Committed { node, .. } | Message::Order { node, .. } => node,
         }
     }
 }
@@ -295,7 +330,7 @@ fn readable(text: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error(
-        "it is no topic of ours: expected stroll/v1/<store>/<node>/ and one of observation/shelf, observation/body, observation/gate, observation/gap, watermark, status, committed"
+        "it is no topic of ours: expected stroll/v1/<store>/<node>/ and one of observation/shelf, observation/body, observation/gate, observation/gap, watermark, status, committed, loads, order"
     )]
     Topic,
     #[error("the payload has {bytes} bytes, at most {PAYLOAD_BYTES_MAX} are allowed")]

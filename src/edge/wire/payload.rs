@@ -12,9 +12,9 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
 use super::{Fault, Kind, Message, PAYLOAD_BYTES_MAX, Topic, bounds};
 use crate::observation::{
-    BodySegment, ChangeKind, Committed, GapObservation, GateEvent, GateObservation, ItemLikelihood,
-    NodeClock, NodeStatus, Observation, PlateChange, Pose, ShelfObservation, Sighting, Stamp,
-    Stamped, Stood, TrackId, VisionObservation, Watermark,
+    BodySegment, ChangeKind, Committed, GapObservation, GateEvent, GateObservation, GateOrder,
+    ItemLikelihood, Loads, NodeClock, NodeStatus, Observation, PlateChange, Pose, ShelfObservation,
+    Sighting, Stamp, Stamped, Stood, TrackId, VisionObservation, Watermark,
 };
 use crate::store::{NodeName, ShelfId};
 use crate::units::{Point, Timestamp};
@@ -37,6 +37,14 @@ pub(super) fn write(message: &Message) -> Result<Vec<u8>, Fault> {
         Message::Committed { committed, .. } => {
             bounds::committed(committed)?;
             serde_json::to_vec(committed)?
+        }
+        Message::Loads(loads) => {
+            bounds::loads(loads)?;
+            serde_json::to_vec(loads)?
+        }
+        Message::Order { order, .. } => {
+            bounds::order(*order)?;
+            serde_json::to_vec(order)?
         }
     };
     check_length(&payload)?;
@@ -68,6 +76,19 @@ pub(super) fn read(topic: Topic<'_>, payload: &[u8]) -> Result<Message, Fault> {
             Message::Committed {
                 node: NodeName::from(topic.node),
                 committed,
+            }
+        }
+        Kind::Loads => {
+            let loads: Loads = serde_json::from_slice(payload)?;
+            bounds::loads(&loads)?;
+            Message::Loads(loads)
+        }
+        Kind::Order => {
+            let order: GateOrder = serde_json::from_slice(payload)?;
+            bounds::order(order)?;
+            Message::Order {
+                node: NodeName::from(topic.node),
+                order,
             }
         }
     };

@@ -304,6 +304,7 @@ fn only_the_status_is_retained() {
         outbox: None,
         faults: Vec::new(),
         sampling: None,
+        gate: None,
     });
     let committed = Message::Committed {
         node,

@@ -38,6 +38,7 @@ impl Bench {
             trouble: trouble.to_owned(),
             faults: Vec::new(),
             sampling: None,
+            gate: None,
             notice: String::new(),
         };
         self.tell(Input::Status(status), t);

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -15,68 +16,121 @@ use crate::store::raw::{At, Entries, entries_of, table_of, top_level};
 use crate::store::remark::Remarks;
 use crate::store::{DefinitionError, NodeName, PlateId, Warning};
 
+mod extras;
+
+use extras::{RawGate, RawHomeAssistant};
+
 /// Bytes of a configuration.
 const BYTES_MAX: usize = 1024 * 1024;
 /// Pins of the Pi's header, by their BCM numbers.
 const GPIOS: RangeInclusive<i64> = 2..=27;
-const TABLES: [&str; 5] = ["node", "sampling", "recording", "hx711", "nau7802"];
+/// What a node writes whose configuration is in /etc; the unit's `StateDirectory`.
+const STATE: &str = "/var/lib/stroll";
+const TABLES: [&str; 7] = [
+    "node",
+    "sampling",
+    "recording",
+    "hx711",
+    "nau7802",
+    "gate",
+    "home_assistant",
+];
 
-/// The file as it is written.
-#[derive(Debug, Default)]
+/// A node of a Stroll store: what is wired to it, and where it keeps things.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Stroll node")]
 struct Raw {
+    /// Who the node is, and whom it talks to.
+    #[schemars(with = "RawNode", default)]
     node: Option<Spanned<RawNode>>,
+    /// How plates are read.
+    #[schemars(with = "RawSampling", default)]
     sampling: Option<Spanned<RawSampling>>,
+    /// Raw samples are kept for a replay; leave it out to keep none.
+    #[schemars(with = "RawRecording", default)]
     recording: Option<Spanned<RawRecording>>,
+    /// HX711 boards that share a clock.
+    #[schemars(with = "Vec<RawHx711>", default)]
     hx711: Entries<RawHx711>,
+    /// NAU7802 boards.
+    #[schemars(with = "Vec<RawNau7802>", default)]
     nau7802: Entries<RawNau7802>,
+    /// The gate, for the node that keeps it.
+    #[schemars(with = "RawGate", default)]
+    gate: Option<Spanned<RawGate>>,
+    /// Home Assistant finds the node by itself.
+    #[schemars(with = "RawHomeAssistant", default)]
+    home_assistant: Option<Spanned<RawHomeAssistant>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The JSON Schema of the file.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Raw)
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawNode {
+    /// As the store's definition names it; or STROLL_NODE_NAME.
     name: Option<At<String>>,
+    /// The store's definition; or STROLL_NODE_STORE.
     store: Option<At<String>>,
+    /// mqtt://host:port, or mqtts:// with credentials; or STROLL_NODE_BROKER.
     broker: Option<At<String>>,
+    /// What the coordinator has not committed yet.
     outbox: Option<At<String>>,
+    /// What `stroll calibrate` found.
     calibration: Option<At<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSampling {
+    /// 80, or 10 for boards whose RATE pin is at ground.
     rate_hz: Option<At<f64>>,
+    /// Of the sampling thread, 0 to 99; 0 asks for none.
     realtime_priority: Option<At<f64>>,
+    /// Seconds of samples that may wait for the rest of the program.
     queue_s: Option<At<f64>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawRecording {
+    /// Where the files go.
     folder: Option<At<String>>,
+    /// A new file after so many minutes.
     rotate_min: Option<At<f64>>,
+    /// The oldest files go when all take more than this.
     disk_max_mb: Option<At<f64>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawHx711 {
+    /// BCM number of the pin that clocks them all.
     clock_gpio: At<i64>,
+    /// 128 or 64 (channel A), or 32 (channel B).
     gain: Option<At<i64>>,
+    /// A data pin and a plate for each board.
     data: Vec<RawData>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawData {
     gpio: At<i64>,
     plate: At<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawNau7802 {
+    /// I2C bus; 1 if it is left out.
     bus: Option<At<i64>>,
+    /// Address of the TCA9548A, 0x70 to 0x77.
     multiplexer: Option<At<i64>>,
+    /// Its channel, 0 to 7.
     channel: Option<At<i64>>,
     plate: At<String>,
 }
@@ -120,6 +174,8 @@ fn read(text: &str, remarks: &mut Remarks<'_>) -> Option<Raw> {
             "recording" => raw.recording = table_of("recording", value, remarks),
             "hx711" => raw.hx711 = entries_of("hx711", value, remarks),
             "nau7802" => raw.nau7802 = entries_of("nau7802", value, remarks),
+            "gate" => raw.gate = table_of("gate", value, remarks),
+            "home_assistant" => raw.home_assistant = table_of("home_assistant", value, remarks),
             other => remarks.mistake(
                 key.span(),
                 format!("a node's configuration has no `{other}`"),
@@ -188,14 +244,17 @@ impl Check<'_, '_> {
         let nau7802 = (raw.nau7802.list.iter())
             .filter_map(|chip| self.nau7802(chip.get_ref(), rate_hz))
             .collect();
-        if self.plates.is_empty() && !self.remarks.has_mistakes() {
+        let gate = raw.gate.as_ref().and_then(|raw| self.gate(raw.get_ref()));
+        let home_assistant =
+            (raw.home_assistant.as_ref()).and_then(|raw| self.home_assistant(raw.get_ref()));
+        if self.plates.is_empty() && gate.is_none() && !self.remarks.has_mistakes() {
             self.remarks.mistake_of_file(
-                "no converter is wired",
-                "add [[hx711]] or [[nau7802]] with the plates",
+                "neither a converter nor a gate is wired",
+                "add [[hx711]] or [[nau7802]] with the plates, or [gate]",
             );
         }
         let name = NodeName::from(name?.as_str());
-        let path = |text: Option<String>, usual: String| self.folder.join(text.unwrap_or(usual));
+        let path = |text: Option<String>, usual: String| self.kept(text, &usual);
         Some(NodeConfig {
             store: self.folder.join(store?),
             broker: broker?,
@@ -206,7 +265,19 @@ impl Check<'_, '_> {
             recording,
             hx711,
             nau7802,
+            gate,
+            home_assistant,
         })
+    }
+
+    /// A file that the node writes: as it is named, or where such files are kept.
+    fn kept(&self, named: Option<String>, usual: &str) -> PathBuf {
+        match named {
+            Some(named) => self.folder.join(named),
+            // Nobody writes into /etc but its owner.
+            None if self.folder.starts_with("/etc") => Path::new(STATE).join(usual),
+            None => self.folder.join(usual),
+        }
     }
 
     fn missing(&mut self, field: &str, table: &str) -> Option<String> {
@@ -275,9 +346,7 @@ impl Check<'_, '_> {
         let rotate_min = self.number("recording", "rotate_min", &raw.rotate_min, 0.01..=1_440.0);
         let disk_max_mb = self.number("recording", "disk_max_mb", &raw.disk_max_mb, 1.0..=1e6);
         Some(Recording {
-            folder: self
-                .folder
-                .join(folder.unwrap_or_else(|| "recordings".to_owned())),
+            folder: self.kept(folder, "recordings"),
             rotate_min: rotate_min.unwrap_or(60.0),
             disk_max_mb: disk_max_mb.unwrap_or(2_000.0) as u64,
         })
