@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{Failed, node_service};
+use crate::console::api::openapi;
 use crate::edge::definition_file::{self, LoadError};
 use crate::store::Offline;
 use crate::store::normal_form::NormalForm;
@@ -41,6 +42,8 @@ enum Action {
     },
     /// Print the JSON Schema of the definition file
     Schema,
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 /// Runs it.
@@ -68,6 +71,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Action::Schema => print(&format!(
             "{}\n",
             serde_json::to_string_pretty(&definition::schema())?
+        )),
+        Action::Openapi => print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&openapi::document())?
         )),
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::checkout::decision::Decision;
 use crate::checkout::entry::Bar;
 use crate::checkout::receipt::{Paid, Receipt};
-use crate::checkout::session::SessionId;
+use crate::checkout::session::{SessionId, SessionState};
 use crate::console::view::{
     self, Backlog, EventLog, Moves, NodeHealth, Rates, ReceiptLog, Refunds, ReviewView, Shopper,
     StoreView, Watch,
@@ -32,6 +32,8 @@ const DAY_US: i64 = 86_400_000_000;
 /// Event time that is so far behind its clock is that of a recording, seconds.
 const PLAYED_S: f64 = 86_400.0;
 
+/// Visits that are over and whose last decision is still remembered, about so many at most.
+const DECIDED_SPARE: usize = 1_000;
 /// Receipts that wait to be filed for their shoppers, at most; beyond, one is found again at the next start.
 const HANDED_MAX: usize = 1_024;
 
@@ -44,6 +46,8 @@ struct Told {
     /// Of those whose receipt is still to come, whose phone it was.
     phones: BTreeMap<SessionId, DeviceId>,
     handing: Option<mpsc::Sender<Handed>>,
+    /// Of visits that are not over, when something was decided about them, by the wall's clock.
+    decided_at: BTreeMap<SessionId, Timestamp>,
     events: EventLog,
     receipts: ReceiptLog,
     observations: u64,
@@ -87,6 +91,9 @@ impl Told {
         self.hand(decision);
         if Moves::heeds(decision) {
             Arc::make_mut(&mut self.moves).push(decision);
+        }
+        for session in view::touched(decision) {
+            self.decided_at.insert(session, live::wall_now());
         }
     }
 
@@ -233,14 +240,16 @@ pub fn feed(
         }
         shown = Some(Instant::now());
         time.follow(core);
-        let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        send.send_replace(Arc::new(snapshot(
-            &definition,
-            core,
-            &told,
-            time.now(),
-            wall,
-        )));
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = snapshot(&definition, core, &told, time.now(), wall);
+        if told.decided_at.len() > 2 * view.sessions.len() + DECIDED_SPARE {
+            let sessions = &core.state().sessions;
+            told.decided_at.retain(|id, _| {
+                let visit = sessions.get(id);
+                visit.is_some_and(|visit| visit.state != SessionState::Closed)
+            });
+        }
+        send.send_replace(Arc::new(view));
     });
     Ok(Feed {
         observer,
@@ -261,6 +270,10 @@ fn snapshot(
     let mut view = StoreView::opening(definition, now);
     let state = core.state();
     view.sessions = view::sessions(&state.sessions, definition);
+    for visit in &mut view.sessions {
+        let decided_at = told.decided_at.get(&visit.shopper.session);
+        visit.decided_at = decided_at.copied().unwrap_or(visit.decided_at);
+    }
     view.events = told.events.recent();
     view.receipts = told.receipts.recent();
     for receipt in &mut view.receipts {

@@ -2,6 +2,7 @@
 
 mod browser;
 mod fixture;
+mod programs;
 mod roles;
 mod story;
 mod view;

@@ -116,13 +116,43 @@ times.sort((a, b) => a - b)
 const narrow = await visitor(PHONE)
 await logIn(narrow, 'anna')
 await narrow.waitForSelector('#live[data-state=live]')
-for (const path of ['/', '/reviews', '/visits', '/visits/s-87-4f2a', '/requests', '/stock', '/floor', '/happened', '/nodes', '/journal', '/control', '/people', '/acts']) {
+for (const path of ['/', '/reviews', '/visits', '/visits/s-87-4f2a', '/requests', '/stock', '/floor', '/happened', '/nodes', '/journal', '/control', '/people', '/acts', '/programs', '/owner']) {
   const name = path.slice(1).replace(/\W+/g, '-') || 'store'
   for (const [page, size] of [[anna, 'wide'], [narrow, 'narrow'], [ben, 'dark']]) {
     await page.goto(base + path)
     await check(page, `${name}-${size}`)
   }
 }
+
+// A key for a program, shown once, and a webhook that is tried.
+await anna.goto(`${base}/programs`)
+await anna.fill('form[action="/programs/keys"] [name=name]', 'Bookkeeping')
+await anna.check('[name="reports:read"]')
+await anna.click('text=Make the key')
+const made = await anna.textContent('.secret')
+assert(/^stroll_[\w-]{43}$/.test(made), made)
+await check(anna, 'programs-key')
+const asked = (path) => fetch(`${base}${path}`, { headers: { authorization: `Bearer ${made}` } })
+assert.equal((await asked('/api/v1/day-end/2026-11-23')).status, 200)
+assert.equal((await asked('/api/v1/carts')).status, 403)
+await anna.goto(`${base}/programs`)
+assert(!(await anna.content()).includes(made), 'it is shown once')
+await anna.fill('[name=url]', 'http://127.0.0.1:9/hook')
+await anna.click('text=Add it')
+await anna.waitForSelector('text=By this secret')
+await anna.click('a:has-text("127.0.0.1:9")')
+await anna.click('text=Send a test')
+await anna.waitForSelector('text=webhook.test')
+await check(anna, 'webhook')
+await narrow.goto(anna.url())
+await check(narrow, 'webhook-narrow')
+
+// Opening hours.
+await anna.goto(`${base}/owner`)
+await anna.fill('[name=opens1]', '08:00')
+await anna.click('text=Keep these hours')
+await anna.waitForSelector('[role=alert]:has-text("Monday")')
+await check(anna, 'owner-wrong')
 
 // Closing time, seen by who looks at the store.
 await narrow.goto(base + '/')
