@@ -63,8 +63,8 @@
 //!   what, `access` decides by it, `desk` is where people work, `phone` is the shopper's (`tongue` has its languages), `api` is for programs, and `hooks` reads the journal on, keeps the
 //!   owner's books and tells webhooks. What must be forgettable (accounts,
 //!   phones, receipts handed to people), the books and programs' keys it keeps in [`edge::office`], a file beside the journal.
-//! - [`command`]: the subcommands; they wire edge, console and domain together. (The console reads two files of the edge by itself:
-//!   the office, and the journal to show and verify it.)
+//! - [`command`]: the subcommands; they wire edge, console and domain together. (The console works on three files of the edge by
+//!   itself: the office, the journal to show, verify and book it, and [`edge::store_file`], the definition that operators edit.)
 //! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
 //!   store; `corner.toml`, a small one to copy; `node.toml`, what is wired to its shelf, and `situation.toml`, what may happen to

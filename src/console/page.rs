@@ -14,7 +14,7 @@ use super::{Console, assets, routes};
 use crate::edge::office::OfficeError;
 
 /// The pages that the head of each leads to, for whom they are.
-const SITE: [(&str, &str); 16] = [
+const SITE: [(&str, &str); 17] = [
     ("/", "Store"),
     ("/reviews", "Reviews"),
     ("/visits", "Visits"),
@@ -24,6 +24,7 @@ const SITE: [(&str, &str); 16] = [
     ("/floor", "Floor"),
     ("/happened", "Events"),
     ("/nodes", "Nodes"),
+    ("/quality", "How well"),
     ("/owner", "Day end"),
     ("/journal", "Journal"),
     ("/control", "Control"),

@@ -8,8 +8,8 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::access::{Access, Door, authorise};
 use super::desk::{
-    control, editing, floor, happened, journal, nodes, owner, planogram, programs, requests,
-    reviews, settings, stock, visits,
+    control, editing, floor, happened, journal, nodes, owner, planogram, programs, quality,
+    requests, reviews, settings, stock, visits,
 };
 use super::{Console, api, assets, entrance, operate, people, phone};
 use crate::edge::office::Part;
@@ -157,6 +157,7 @@ fn work() -> Vec<Entry> {
         look("/stock", WORK, get(stock::list)),
         change("/stock", OPERATOR_AND_STAFF, post(stock::count)),
         look("/nodes", WORK, get(nodes::list)),
+        look("/quality", WORK, get(quality::show)),
         look("/happened", WORK, get(happened::list)),
         look("/floor", WORK, get(floor::show)),
         look("/floor/map", WORK, get(floor::fragment)),

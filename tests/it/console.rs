@@ -2,6 +2,7 @@
 
 mod browser;
 mod fixture;
+mod https;
 mod programs;
 mod roles;
 mod story;

@@ -9,6 +9,7 @@ pub(super) mod nodes;
 pub(super) mod owner;
 pub(super) mod planogram;
 pub(super) mod programs;
+pub(super) mod quality;
 pub(super) mod requests;
 pub(super) mod reviews;
 pub(super) mod settings;

@@ -11,8 +11,10 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use super::answered;
 use super::editing::{self, Undone, open};
 use crate::console::access::Caller;
+use crate::console::view::product_name;
 use crate::console::{Asking, Console, page};
 use crate::edge::store_file::StoreFileError;
+use crate::store::Definition;
 
 const HERE: &str = "/planogram";
 /// The list of the file that says where things stand.
@@ -49,20 +51,23 @@ fn answer(console: &Console, caller: &Caller, undone: Option<&Undone>) -> Respon
         Some(Undone::Wrong(_)) => StatusCode::BAD_REQUEST,
         Some(Undone::Why(_)) => StatusCode::CONFLICT,
     };
-    let catalogue = console.definition.catalogue.products();
+    // What the file says now, which may be more than the store works by; unless it is broken.
+    let known = open.file.check(&open.written.text).ok();
+    let known = known.as_ref().unwrap_or(&console.definition);
+    let catalogue = known.catalogue.products();
     let content = html! {
         h1 { "Planogram" }
         @if let Some(undone) = undone { (editing::wrong(undone)) }
         (open.state(console, caller, HERE))
         p .meta { "Which product stands on which plates. A plate holds one product; a product may stand in several places." }
         datalist id="products" { @for product in catalogue { option value=(product.id) { (product.name) } } }
-        @for (shelf, plates) in shelves(console) {
+        @for (shelf, plates) in shelves(known) {
             @let rows = rows(&open.document, &shelf);
-            details .shelf open[console.definition.layout.shelves.len() <= 4] {
+            details .shelf open[known.layout.shelves.len() <= 4] {
                 summary { h2 { "Shelf " (shelf) span .count { (rows.len()) } } span .meta { "plates " (plates) } }
                 ul .rows {
-                    @for row in &rows { li { (facing_form(console, caller, &open.written.version, &shelf, Some(row))) } }
-                    li { (facing_form(console, caller, &open.written.version, &shelf, None)) }
+                    @for row in &rows { li { (facing_form(known, caller, &open.written.version, &shelf, Some(row))) } }
+                    li { (facing_form(known, caller, &open.written.version, &shelf, None)) }
                 }
             }
         }
@@ -71,8 +76,8 @@ fn answer(console: &Console, caller: &Caller, undone: Option<&Undone>) -> Respon
 }
 
 /// Every shelf with its plates, in a few words.
-fn shelves(console: &Console) -> Vec<(String, String)> {
-    let all = console.definition.layout.shelves.iter();
+fn shelves(known: &Definition) -> Vec<(String, String)> {
+    let all = known.layout.shelves.iter();
     all.map(|(id, shelf)| {
         let plates: Vec<String> = (shelf.plates.iter())
             .map(|p| p.id.plate.to_string())
@@ -120,13 +125,13 @@ fn written_plates(facing: &Table) -> String {
 }
 
 fn facing_form(
-    console: &Console,
+    known: &Definition,
     caller: &Caller,
     version: &str,
     shelf: &str,
     row: Option<&Row>,
 ) -> Markup {
-    let name = row.map(|row| console.product_name(&row.product.as_str().into()));
+    let name = row.map(|row| product_name(&row.product.as_str().into(), known));
     let number = row.map_or(String::new(), |row| row.number.to_string());
     html! {
         form .row.facing method="post" action=(HERE) {
