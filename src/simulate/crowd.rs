@@ -125,30 +125,29 @@ impl Crowd {
 
     /// What the nodes say in that step, from `start` on; `phones` are the shoppers', in the order in which they come.
     pub fn step(&self, step: usize, start: Timestamp, phones: &[Phone]) -> Vec<Said> {
-        let from_s = step as f64 * Self::STEP_S;
-        let bodies = (0..self.shoppers).filter_map(|s| self.body(s, from_s, start));
+        let bodies = (0..self.shoppers).filter_map(|s| self.body(s, step, start));
         let mut said = vec![
             ("ceiling".into(), bodies.collect()),
-            ("door".into(), self.gate(from_s, start, phones)),
+            ("door".into(), self.gate(step, start, phones)),
         ];
         for first in (0..self.shoppers).step_by(FACINGS_PER_SHELF * SHELVES_PER_GONDOLA) {
             let last = self
                 .shoppers
                 .min(first + FACINGS_PER_SHELF * SHELVES_PER_GONDOLA);
-            let changes = (first..last).filter_map(|s| self.change(s, from_s, start));
+            let changes = (first..last).filter_map(|s| self.change(s, step, start));
             let name = gondola_name(first / FACINGS_PER_SHELF);
             said.push((name.into(), changes.collect()));
         }
         said
     }
 
-    fn gate(&self, from_s: f64, start: Timestamp, phones: &[Phone]) -> Vec<Observation> {
+    fn gate(&self, step: usize, start: Timestamp, phones: &[Phone]) -> Vec<Observation> {
         let mut events = Vec::new();
         for (shopper, (device, key)) in phones.iter().enumerate().take(self.shoppers) {
             let code_s = entry_s(shopper);
             let at = start.plus_seconds(code_s);
             // A device whose name can stand in no code shows none.
-            if is_in_step(code_s, from_s)
+            if step_of(code_s) == step
                 && let Ok(code) = EntryCode::mint(&self.definition.id, device, key, at)
             {
                 let event = GateEvent::CodeShown {
@@ -156,7 +155,7 @@ impl Crowd {
                 };
                 events.push(Observation::Gate(GateObservation { at, event }));
             }
-            if is_in_step(code_s + ENTRY_S / 2.0, from_s) {
+            if step_of(code_s + ENTRY_S / 2.0) == step {
                 let at = start.plus_seconds(code_s + ENTRY_S / 2.0);
                 let event = GateEvent::PassedIn;
                 events.push(Observation::Gate(GateObservation { at, event }));
@@ -166,13 +165,9 @@ impl Crowd {
     }
 
     /// The segment of a shopper's track that ends in the step, if one does.
-    fn body(&self, shopper: usize, from_s: f64, start: Timestamp) -> Option<Observation> {
-        let until_s = from_s + Self::STEP_S;
-        let since_s = until_s - entry_s(shopper);
-        let segments = (since_s / SEGMENT_S).floor();
-        let is_new = since_s >= SEGMENT_S && segments * SEGMENT_S > since_s - Self::STEP_S;
-        is_new.then(|| {
-            let begun_s = entry_s(shopper) + (segments - 1.0) * SEGMENT_S;
+    fn body(&self, shopper: usize, step: usize, start: Timestamp) -> Option<Observation> {
+        in_step(entry_s(shopper) + SEGMENT_S, SEGMENT_S, step).map(|number| {
+            let begun_s = entry_s(shopper) + number * SEGMENT_S;
             let count = (SEGMENT_S / POSE_S).round() as usize;
             let poses: Vec<Pose> = (0..count)
                 .map(|n| self.pose(shopper, begun_s + n as f64 * POSE_S, start))
@@ -215,11 +210,10 @@ impl Crowd {
     }
 
     /// The change on a shopper's facing that the plates have come to rest after in the step, if there is one.
-    fn change(&self, shopper: usize, from_s: f64, start: Timestamp) -> Option<Observation> {
-        let since_s = from_s - SETTLING_S - self.first_pick_s(shopper);
-        let number = (since_s / PICK_S).ceil().max(0.0);
-        let pick_s = self.first_pick_s(shopper) + number * PICK_S;
-        is_in_step(pick_s + SETTLING_S, from_s).then(|| {
+    fn change(&self, shopper: usize, step: usize, start: Timestamp) -> Option<Observation> {
+        let settled_s = self.first_pick_s(shopper) + SETTLING_S;
+        in_step(settled_s, PICK_S, step).map(|number| {
+            let pick_s = self.first_pick_s(shopper) + number * PICK_S;
             let (index, facing) = (shopper / FACINGS_PER_SHELF, shopper % FACINGS_PER_SHELF);
             let id = shelf(index);
             // One plate after the other, as goods go.
@@ -259,8 +253,18 @@ fn entry_s(shopper: usize) -> f64 {
     shopper as f64 * ENTRY_S
 }
 
-fn is_in_step(at_s: f64, from_s: f64) -> bool {
-    from_s <= at_s && at_s < from_s + Crowd::STEP_S
+/// The step that a moment falls into. Moments are sums of tenths, which no binary fraction is: a hair more is meant.
+fn step_of(at_s: f64) -> usize {
+    (at_s / Crowd::STEP_S + 1e-6) as usize
+}
+
+/// Which of the moments `first_s`, `first_s + every_s`, ... falls into the step, from 0, if one does.
+fn in_step(first_s: f64, every_s: f64, step: usize) -> Option<f64> {
+    let since_s = (step as f64 * Crowd::STEP_S - first_s).max(0.0);
+    let near = (since_s / every_s).floor();
+    [near, near + 1.0]
+        .into_iter()
+        .find(|number| step_of(first_s + number * every_s) == step)
 }
 
 /// The shelf of that index; five make a gondola.
@@ -299,7 +303,7 @@ mod tests {
     fn everybody_comes_in_once_and_takes_something_every_ten_seconds() {
         let crowd = Crowd::new(7).unwrap();
         let phones: Vec<Phone> = (0..7).map(|n| super::super::device(1, n)).collect();
-        let (mut codes, mut passed, mut takes, mut segments) = (0, 0, 0, 0);
+        let (mut codes, mut passed, mut takes, mut segments) = (0, 0, [0; 7], 0);
         let steps = ((crowd.inside_after_s() + 20.0) / Crowd::STEP_S) as usize;
         for step in 0..steps {
             let said = crowd.step(step, Timestamp(0), &phones);
@@ -314,14 +318,18 @@ mod tests {
                         GateEvent::PassedIn => passed += 1,
                         GateEvent::PassedOut => unreachable!("nobody leaves"),
                     },
-                    Observation::Shelf(_) => takes += 1,
+                    Observation::Shelf(change) => {
+                        let facing = (change.plates[0].plate - 1) / 2;
+                        takes[usize::from(change.shelf.shelf - 1) * 5 + usize::from(facing)] += 1;
+                    }
                     Observation::Body(_) => segments += 1,
                     Observation::Vision(_) | Observation::Gap(_) => unreachable!("there is none"),
                 }
             }
         }
         assert_eq!((codes, passed), (7, 7));
-        assert!((12..=14).contains(&takes), "{takes}");
-        assert!(segments > 7 * 20, "{segments}");
+        assert_eq!(takes, [2; 7]);
+        // One a second, from the entry on.
+        assert!((7 * 24..=7 * 27).contains(&segments), "{segments}");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, anyhow};
 
@@ -15,6 +15,8 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// A coordinator at work; it is killed when this is dropped.
 pub struct Served {
     child: Child,
+    /// Held, for whatever else it says.
+    _said: BufReader<ChildStdout>,
     pub console: SocketAddr,
     pub broker: BrokerUrl,
 }
@@ -39,19 +41,26 @@ impl Served {
             .stdout
             .take()
             .context("the coordinator says nothing")?;
-        for line in BufReader::new(said).lines() {
-            let line = line.context("the coordinator cannot be heard")?;
-            let words = line.split([' ', ',']);
+        let mut said = BufReader::new(said);
+        let mut line = String::new();
+        while said
+            .read_line(&mut line)
+            .context("the coordinator cannot be heard")?
+            > 0
+        {
+            let words = line.trim_end().split([' ', ',']);
             let mut addresses = words.filter(|word| word.contains("://"));
             if let (Some(console), Some(broker)) = (addresses.next(), addresses.next()) {
                 let console = console.trim_start_matches("http://").parse()?;
                 let broker = broker.parse()?;
                 return Ok(Served {
                     child,
+                    _said: said,
                     console,
                     broker,
                 });
             }
+            line.clear();
         }
         // It has said on standard error why.
         child
