@@ -194,11 +194,8 @@ mod tests {
             .chain(text.split(".say_with(\"").skip(1))
         {
             let message = asked.split('"').next().unwrap_or_default();
-            assert_ne!(
-                Tongue::English.say(message),
-                message,
-                "there is no such message"
-            );
+            let there = Tongue::English.bundle().has_message(message);
+            assert!(there, "there is no message {message}");
         }
     }
 
