@@ -5,9 +5,10 @@
 //! > reach(who) × prior(what | who, planogram, what they have, what lies there) × likelihood(weights | what)
 //!
 //! [`reach`] weighs movements by [`hands`] and [`heads`] and learns what the [`clocks`] show, [`candidates`] lists what a change can have been, [`weights`] learns what things weigh,
-//! and [`beliefs`] keeps the ways in which everything can have happened and lets later evidence decide among them.
+//! [`branches`] weighs each of them in each world, and [`beliefs`] keeps the ways in which everything can have happened and lets later evidence decide among them.
 
 pub mod beliefs;
+mod branches;
 mod candidates;
 pub mod clocks;
 mod cluster;

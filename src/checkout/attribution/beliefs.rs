@@ -11,16 +11,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidates::{Candidate, Near, Scene};
-use super::cluster::{Cluster, Explained, UNLIKELY_MILLI, Undecided, WORLDS_MAX, normalise};
-use super::consequences::{done, follow, forget_reaches, purpose, undo};
+use super::branches::branches;
+use super::candidates::{Near, Scene};
+use super::cluster::{Cluster, Explained, Undecided, normalise};
+use super::consequences::{done, undo};
 use super::reach::Place;
 use super::weights::Weights;
-use super::world::{Choice, Holding, Lying, Part, World};
+use super::world::{Choice, Holding, Lying, Part, World, same};
 use crate::checkout::decision::{Reached, SureLine};
 use crate::checkout::session::SessionId;
 use crate::observation::{ChangeKind, Item, ShelfObservation, Stamp, VisionObservation};
-use crate::sensing::item_match::total;
 use crate::store::{Definition, PlateId, ProductId, ShelfId};
 use crate::units::Milligrams;
 
@@ -49,8 +49,8 @@ pub struct Beliefs {
     definition: Arc<Definition>,
     weights: Weights,
     /// What is beyond doubt.
-    holdings: BTreeMap<SessionId, Holding>,
-    lying: BTreeMap<ShelfId, Vec<Lying>>,
+    holdings: BTreeMap<SessionId, Arc<Holding>>,
+    lying: BTreeMap<ShelfId, Arc<Vec<Lying>>>,
     clusters: Vec<Cluster>,
 }
 
@@ -95,13 +95,13 @@ impl Beliefs {
             near: &near,
             seen,
         };
-        let mut children = children(&scene, &mut cluster, place, reached);
-        if children.is_empty() {
+        let mut worlds = branches(&scene, &mut cluster, place, reached);
+        if worlds.is_empty() {
             self.give_back(cluster);
             return Vec::new();
         }
-        normalise(&mut children);
-        cluster.worlds = children;
+        normalise(&mut worlds);
+        cluster.worlds = worlds;
         cluster.changes.push(Undecided {
             stamp: stamp.clone(),
             change: change.clone(),
@@ -307,19 +307,21 @@ impl Beliefs {
             return;
         };
         for (body, holding) in first.holdings {
-            let same = (cluster.worlds.iter()).all(|w| w.holdings.get(&body) == Some(&holding));
-            if same && !doubted.contains(&body) {
+            let agreed = (cluster.worlds.iter())
+                .all(|w| (w.holdings.get(&body)).is_some_and(|other| same(other, &holding)));
+            if agreed && !doubted.contains(&body) {
                 for world in &mut cluster.worlds {
                     world.holdings.remove(&body);
                 }
-                if holding != Holding::default() {
+                if *holding != Holding::default() {
                     self.holdings.insert(body, holding);
                 }
             }
         }
         for (shelf, lying) in first.lying {
-            let same = (cluster.worlds.iter()).all(|w| w.lying.get(&shelf) == Some(&lying));
-            if same {
+            let agreed = (cluster.worlds.iter())
+                .all(|w| (w.lying.get(&shelf)).is_some_and(|other| same(other, &lying)));
+            if agreed {
                 for world in &mut cluster.worlds {
                     world.lying.remove(&shelf);
                 }
@@ -387,75 +389,4 @@ fn considered(reached: &[Reached]) -> Vec<Near> {
         stood: (unseen.ln(), unseen.ln()),
     });
     near
-}
-
-/// Every world with every explanation of a change that is likely enough.
-fn children(
-    scene: &Scene<'_>,
-    cluster: &mut Cluster,
-    place: Option<Place>,
-    reached: &[Reached],
-) -> Vec<World> {
-    let change = scene.change;
-    let (grams, _) = total(&change.plates);
-    let swappable = |w: &World| !scene.swaps(&w.holdings).is_empty();
-    if change.kind == ChangeKind::Touch && !cluster.worlds.iter().any(swappable) {
-        return Vec::new();
-    }
-    let takes = match change.kind {
-        ChangeKind::Take => scene.takes(),
-        ChangeKind::Unsure if grams < 0.0 => scene.takes(),
-        ChangeKind::Put | ChangeKind::Touch | ChangeKind::Foreign | ChangeKind::Unsure => {
-            Vec::new()
-        }
-    };
-    let mut weighed: Vec<(i64, usize, Candidate)> = Vec::new();
-    for (index, world) in cluster.worlds.iter_mut().enumerate() {
-        forget_reaches(world, change.peak);
-        let lying = world
-            .lying
-            .get(&change.shelf)
-            .map_or(&[][..], Vec::as_slice);
-        let mut candidates = match change.kind {
-            ChangeKind::Touch => vec![scene.nothing()],
-            ChangeKind::Take | ChangeKind::Unsure | ChangeKind::Foreign if grams < 0.0 => {
-                scene.takes_of(lying)
-            }
-            ChangeKind::Foreign => vec![scene.foreign()],
-            ChangeKind::Take | ChangeKind::Put | ChangeKind::Unsure => scene.puts(&world.holdings),
-        };
-        if change.kind == ChangeKind::Foreign {
-            candidates.retain(|c| c.parts.iter().all(|p| p.items.is_empty()));
-        }
-        candidates.extend(takes.iter().cloned());
-        let here_log = scene.not_stood_log()
-            + if change.is_take() {
-                scene.facings_log(lying)
-            } else {
-                0.0
-            };
-        for candidate in &mut candidates {
-            candidate.log += here_log;
-        }
-        candidates.extend(scene.swaps(&world.holdings));
-        for candidate in candidates {
-            let purposes: f64 = (candidate.parts.iter())
-                .map(|p| purpose(world, p, place.as_ref(), reached))
-                .sum();
-            let seen = scene.seen_log(&candidate);
-            let log_milli = ((candidate.log + purposes + seen) * 1e3).round() as i64;
-            weighed.push((world.log_milli + log_milli, index, candidate));
-        }
-    }
-    weighed.sort_by_key(|(log_milli, index, _)| (std::cmp::Reverse(*log_milli), *index));
-    let best = weighed.first().map_or(0, |w| w.0);
-    (weighed.into_iter().take(WORLDS_MAX))
-        .take_while(|w| best - w.0 < UNLIKELY_MILLI)
-        .map(|(log_milli, index, candidate)| {
-            let mut world = cluster.worlds[index].clone();
-            world.log_milli = log_milli;
-            follow(scene, &mut world, &candidate, place, reached);
-            world
-        })
-        .collect()
 }

@@ -1,11 +1,13 @@
 //! What follows in a world from what a change was: who has what, what lies where, and which reach had its purpose.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::candidates::{Candidate, Scene, Source};
 use super::reach::Place;
-use super::world::{Choice, Lying, Part, World};
+use super::world::{Choice, Holding, Lying, Part, World};
 use crate::checkout::decision::Reached;
+use crate::checkout::session::SessionId;
 use crate::observation::{ChangeKind, PlateChange, ShelfObservation};
 use crate::sensing::item_match::total;
 use crate::store::{Definition, PlateId, ProductId};
@@ -23,23 +25,33 @@ const LYING_MAX: usize = 64;
 /// A foreign thing of less than this is none any more, grams.
 const FOREIGN_MIN_G: f64 = 4.0;
 
-/// Forgets reaches that no change can be of any more.
-pub(super) fn forget_reaches(world: &mut World, now: Timestamp) {
-    for holding in world.holdings.values_mut() {
-        holding
-            .reaches
-            .retain(|(at, _)| now.seconds_since(*at).abs() < REACH_KEPT_S);
+/// Forgets reaches that no change can be of any more. What worlds share they share afterwards.
+pub(super) fn forget_reaches(worlds: &mut [World], now: Timestamp) {
+    let is_kept = |(at, _): &(Timestamp, Place)| now.seconds_since(*at).abs() < REACH_KEPT_S;
+    // The old ones are kept until the end, so that no other comes to lie where one of them lay.
+    let mut seen: HashMap<*const Holding, (Arc<Holding>, Arc<Holding>)> = HashMap::new();
+    for holding in worlds.iter_mut().flat_map(|w| w.holdings.values_mut()) {
+        if holding.reaches.iter().all(is_kept) {
+            continue;
+        }
+        let old = holding.clone();
+        let (_, new) = seen.entry(Arc::as_ptr(&old)).or_insert_with(|| {
+            let mut new = Holding::clone(&old);
+            new.reaches.retain(is_kept);
+            (old, Arc::new(new))
+        });
+        *holding = new.clone();
     }
 }
 
-/// Log of how much likelier a part is because its body's reach had no purpose yet, or because it had.
+/// Log of how much likelier a body is to have done something because its reach had no purpose yet, or because it had.
 pub(super) fn purpose(
     world: &World,
-    part: &Part,
+    who: &SessionId,
     place: Option<&Place>,
     reached: &[Reached],
 ) -> f64 {
-    let Some((who, place)) = part.who.as_ref().zip(place) else {
+    let Some(place) = place else {
         return 0.0;
     };
     let Some(reach) = reached.iter().find(|r| r.session.as_ref() == Some(who)) else {
@@ -76,7 +88,7 @@ pub(super) fn follow(
     reached: &[Reached],
 ) {
     let change = scene.change;
-    let lying = world.lying.entry(change.shelf).or_default();
+    let lying = world.lying_mut(change.shelf);
     let foreign = candidate.parts.iter().all(|p| p.items.is_empty());
     let (grams, _) = total(&change.plates);
     let leaves_again = match &candidate.source {
@@ -115,10 +127,7 @@ pub(super) fn follow(
         let reach = reached
             .iter()
             .find(|r| r.session.is_some() && r.session == part.who);
-        let holding = part
-            .who
-            .as_ref()
-            .and_then(|who| world.holdings.get_mut(who));
+        let holding = world.holding_mut(part.who.as_ref());
         if let (Some(holding), Some(middle), Some(place)) =
             (holding, reach.and_then(|r| r.middle), place)
         {
@@ -177,10 +186,7 @@ pub(super) fn done(
     part: &Part,
 ) {
     let weight = share_grams(definition, change, part);
-    let holding = part
-        .who
-        .as_ref()
-        .and_then(|who| world.holdings.get_mut(who));
+    let holding = world.holding_mut(part.who.as_ref());
     if change.is_take() != part.against {
         if let Some(holding) = holding {
             holding.take(&part.items, weight, |id| nominal(definition, id));
@@ -191,7 +197,7 @@ pub(super) fn done(
         holding.put_back(&part.items);
     }
     let units: u32 = part.items.iter().map(|i| i.quantity).sum();
-    let lying = world.lying.entry(change.shelf).or_default();
+    let lying = world.lying_mut(change.shelf);
     for item in &part.items {
         let home = change.plates.iter().any(|c| {
             let id = PlateId {
@@ -220,11 +226,7 @@ pub(super) fn undo(
 ) {
     for part in &choice.parts {
         let weight = share_grams(definition, change, part);
-        let Some(holding) = part
-            .who
-            .as_ref()
-            .and_then(|who| world.holdings.get_mut(who))
-        else {
+        let Some(holding) = world.holding_mut(part.who.as_ref()) else {
             continue;
         };
         if change.is_take() != part.against {

@@ -1,14 +1,10 @@
 //! What can have come onto a shelf in one world: what somebody has, anything by staff, or something foreign.
 
-use std::collections::BTreeMap;
-
 use super::candidates::{
-    ANOTHER_PRODUCT, BESIDE, Candidate, Near, Scene, Source, TOGETHER, TOGETHER_MAX, part,
-    quantity_log, together,
+    ANOTHER_PRODUCT, BESIDE, Candidate, Near, Scene, Source, TOGETHER, part, quantity_log, together,
 };
 use super::weights::Expected;
 use super::world::Holding;
-use crate::checkout::session::SessionId;
 use crate::observation::Item;
 use crate::sensing::item_match::QUANTITY_MAX;
 use crate::store::ProductId;
@@ -24,58 +20,56 @@ const MISWEIGHED: f64 = 0.03;
 const SURPRISE: f64 = 2.0;
 
 impl Scene<'_> {
-    /// Put-backs in a world: one or two of the products that somebody has; or anything, by staff.
-    pub fn puts(&self, holdings: &BTreeMap<SessionId, Holding>) -> Vec<Candidate> {
+    /// Put-backs by one body: one or two of the products that it has; or anything, by staff.
+    pub fn puts_by(&self, near: &Near, holding: &Holding) -> Vec<Candidate> {
         let mut out = Vec::new();
-        let empty = Holding::default();
-        let mut by_body: Vec<(&Near, Vec<(f64, Item, Expected)>)> = Vec::new();
-        for near in self.near {
-            let Some(who) = &near.who else { continue };
-            let holding = holdings.get(who).unwrap_or(&empty);
-            let options = self.put_options(holding);
-            for (prior, item, expected) in &options {
+        let options = self.put_options(holding);
+        for (prior, item, expected) in &options {
+            out.push(Candidate {
+                log: prior + self.weighed(&self.all(), *expected) + near.reach,
+                parts: vec![part(near, vec![item.clone()])],
+                source: Source::Facing,
+            });
+        }
+        for (i, a) in options.iter().enumerate() {
+            for b in options[i + 1..]
+                .iter()
+                .filter(|b| b.1.product != a.1.product)
+            {
+                let both = self.weighed(&self.all(), a.2.and(b.2));
                 out.push(Candidate {
-                    log: prior + self.weighed(&self.all(), *expected) + near.reach,
-                    parts: vec![part(near, vec![item.clone()])],
+                    log: a.0 + b.0 + both + ANOTHER_PRODUCT.ln() + near.reach,
+                    parts: vec![part(near, vec![a.1.clone(), b.1.clone()])],
                     source: Source::Facing,
                 });
             }
-            for (i, a) in options.iter().enumerate() {
-                for b in options[i + 1..]
-                    .iter()
-                    .filter(|b| b.1.product != a.1.product)
-                {
-                    let both = self.weighed(&self.all(), a.2.and(b.2));
-                    out.push(Candidate {
-                        log: a.0 + b.0 + both + ANOTHER_PRODUCT.ln() + near.reach,
-                        parts: vec![part(near, vec![a.1.clone(), b.1.clone()])],
-                        source: Source::Facing,
-                    });
-                }
-            }
-            if near.staff {
-                out.extend(self.sets().into_iter().map(|set| Candidate {
-                    log: set.log + near.reach,
-                    parts: vec![part(near, set.items.into_iter().map(|s| s.0).collect())],
-                    source: Source::Facing,
-                }));
-            } else if by_body.len() < TOGETHER_MAX {
-                by_body.push((near, options));
+        }
+        if near.staff {
+            out.extend(self.sets().into_iter().map(|set| Candidate {
+                log: set.log + near.reach,
+                parts: vec![part(near, set.items.into_iter().map(|s| s.0).collect())],
+                source: Source::Facing,
+            }));
+        }
+        out
+    }
+
+    /// Put-backs by two bodies, each one product of what it has.
+    pub fn puts_of_two(
+        &self,
+        (a, mine): (&Near, &Holding),
+        (b, theirs): (&Near, &Holding),
+    ) -> Vec<Candidate> {
+        let mut out = Vec::new();
+        let theirs = self.put_options(theirs);
+        for x in &self.put_options(mine) {
+            for y in &theirs {
+                let both = self.weighed(&self.all(), x.2.and(y.2));
+                let log = x.0 + y.0 + both + TOGETHER.ln() + a.reach + b.reach;
+                let (x, y) = (vec![x.1.clone()], vec![y.1.clone()]);
+                out.push(together(log, part(a, x), part(b, y)));
             }
         }
-        for (i, (a, mine)) in by_body.iter().enumerate() {
-            for (b, theirs) in &by_body[i + 1..] {
-                for x in mine {
-                    for y in theirs {
-                        let both = self.weighed(&self.all(), x.2.and(y.2));
-                        let log = x.0 + y.0 + both + TOGETHER.ln() + a.reach + b.reach;
-                        let (x, y) = (vec![x.1.clone()], vec![y.1.clone()]);
-                        out.push(together(log, part(a, x), part(b, y)));
-                    }
-                }
-            }
-        }
-        out.push(self.foreign());
         out
     }
 

@@ -1,14 +1,11 @@
 //! One puts back what another takes, at one place and about one moment: the scales see the difference only, and where
 //! that is nothing, a touch; or they stood for a moment with a product more, or less, as they do when a hand presses.
 
-use std::collections::BTreeMap;
-
 use super::candidates::{
     Candidate, Near, Scene, Source, TOGETHER, TOGETHER_MAX, nobody, part, quantity_log, together,
 };
 use super::weights::{Expected, log_normal};
 use super::world::{Holding, Part};
-use crate::checkout::session::SessionId;
 use crate::observation::{ChangeKind, Item, Stood};
 use crate::sensing::item_match::{log_share, total};
 use crate::store::Product;
@@ -21,8 +18,7 @@ const NOTHING: f64 = 1.0;
 /// Who reaches a place worse than this swapped nothing there, natural log.
 const REACH_MIN: f64 = -6.0;
 /// Units that each of the two moves, at most.
-const UNITS_MAX: u32 = 2;
-const UNITS_TAKEN_MAX: u32 = 3;
+const UNITS_MAX: u32 = 3;
 /// A typical press, grams: half of them are lighter.
 const PRESS_G: f64 = 60.0;
 /// Prior of a product that somebody lifts and puts down again themselves.
@@ -40,15 +36,15 @@ struct Move<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// The ways in which one body can have put down what it has while another took something, so that what was weighed
+    /// The ways in which a body can have put down what it has while another took something, so that what was weighed
     /// comes of both.
-    pub fn swaps(&self, holdings: &BTreeMap<SessionId, Holding>) -> Vec<Candidate> {
+    pub fn swaps_by(&self, puts: &Near, holding: &Holding) -> Vec<Candidate> {
         if self.change.kind == ChangeKind::Foreign {
             return Vec::new();
         }
         match &self.change.stood {
-            Some(stood) => self.swaps_one_after_another(stood, holdings),
-            None => self.swaps_at_once(holdings),
+            Some(stood) => self.swaps_one_after_another(stood, puts, holding),
+            None => self.swaps_at_once(puts, holding),
         }
     }
 
@@ -82,21 +78,22 @@ impl<'a> Scene<'a> {
     }
 
     /// As many units of one product put back as taken, or some more or fewer, at the very same moment.
-    fn swaps_at_once(&self, holdings: &BTreeMap<SessionId, Holding>) -> Vec<Candidate> {
+    fn swaps_at_once(&self, puts: &Near, holding: &Holding) -> Vec<Candidate> {
         let mut out = Vec::new();
-        for puts in self.hands(|near| near.reach) {
-            for put in self.put_backs(puts, holdings) {
-                let Some(product) = self.product(&put.item.product) else {
-                    continue;
-                };
-                if !self.is_home(&product.id) {
-                    continue;
-                }
-                for takes in self.hands(|near| near.reach).filter(|t| t.who != puts.who) {
-                    let ways = (1..=UNITS_MAX)
-                        .filter_map(|taken| self.swap_at_once(product, &put, takes, taken));
-                    out.extend(ways);
-                }
+        if !self.is_at_work(puts, |near| near.reach) {
+            return out;
+        }
+        for put in self.put_backs(puts, holding) {
+            let Some(product) = self.product(&put.item.product) else {
+                continue;
+            };
+            if !self.is_home(&product.id) {
+                continue;
+            }
+            for takes in self.others_at_work(puts, |near| near.reach) {
+                let ways = (1..=UNITS_MAX)
+                    .filter_map(|taken| self.swap_at_once(product, &put, takes, taken));
+                out.extend(ways);
             }
         }
         out
@@ -139,7 +136,8 @@ impl<'a> Scene<'a> {
     fn swaps_one_after_another(
         &self,
         stood: &Stood,
-        holdings: &BTreeMap<SessionId, Holding>,
+        puts: &Near,
+        holding: &Holding,
     ) -> Vec<Candidate> {
         let (first, first_sigma) = total(&stood.plates);
         let (sum, sigma) = total(&self.change.plates);
@@ -157,20 +155,21 @@ impl<'a> Scene<'a> {
         let puts_log = |near: &Near| in_order(near.stood).0;
         let takes_log = |near: &Near| in_order(near.stood).1;
         let mut out = Vec::new();
-        for puts in self.hands(puts_log) {
-            for put in self.put_backs(puts, holdings) {
-                let put_density = put.expected.log_density(put_g, put_sigma);
-                for takes in self.hands(takes_log).filter(|t| t.who != puts.who) {
-                    for (taken, expected) in self.single_takes() {
-                        let taken_density = expected.log_density(taken_g, taken_sigma);
-                        let weighed = match put_first {
-                            true => put_density + self.told_log(taken_density),
-                            false => taken_density + self.told_log(put_density),
-                        };
-                        let prior = put.log + quantity_log(taken.quantity);
-                        let log = weighed + prior + puts_log(puts) + takes_log(takes);
-                        out.push(self.swap(log, &put, takes, taken));
-                    }
+        if !self.is_at_work(puts, puts_log) {
+            return out;
+        }
+        for put in self.put_backs(puts, holding) {
+            let put_density = put.expected.log_density(put_g, put_sigma);
+            for takes in self.others_at_work(puts, takes_log) {
+                for (taken, expected) in self.single_takes() {
+                    let taken_density = expected.log_density(taken_g, taken_sigma);
+                    let weighed = match put_first {
+                        true => put_density + self.told_log(taken_density),
+                        false => taken_density + self.told_log(put_density),
+                    };
+                    let prior = put.log + quantity_log(taken.quantity);
+                    let log = weighed + prior + puts_log(puts) + takes_log(takes);
+                    out.push(self.swap(log, &put, takes, taken));
                 }
             }
         }
@@ -213,15 +212,22 @@ impl<'a> Scene<'a> {
             .filter(move |n| reach(n) > REACH_MIN)
     }
 
-    /// What a body can put down of what it has.
-    fn put_backs<'b>(
+    fn is_at_work(&self, near: &Near, reach: impl Fn(&Near) -> f64) -> bool {
+        self.hands(reach).any(|n| n.who == near.who)
+    }
+
+    fn others_at_work(
         &self,
-        by: &'b Near,
-        holdings: &BTreeMap<SessionId, Holding>,
-    ) -> Vec<Move<'b>> {
-        let holding = by.who.as_ref().and_then(|who| holdings.get(who));
-        let options = holding.map(|holding| self.put_options(holding));
-        (options.into_iter().flatten())
+        than: &Near,
+        reach: impl Fn(&Near) -> f64,
+    ) -> impl Iterator<Item = &'a Near> {
+        self.hands(reach).filter(|n| n.who != than.who)
+    }
+
+    /// What a body can put down of what it has.
+    fn put_backs<'b>(&self, by: &'b Near, holding: &Holding) -> Vec<Move<'b>> {
+        let options = self.put_options(holding);
+        (options.into_iter())
             .filter(|(_, item, _)| item.quantity <= UNITS_MAX)
             .map(|(log, item, expected)| Move {
                 by,
@@ -244,7 +250,7 @@ impl<'a> Scene<'a> {
     fn single_takes(&self) -> impl Iterator<Item = (Item, Expected)> {
         let plate = self.only_plate(&self.all());
         self.home().flat_map(move |product| {
-            (1..=UNITS_TAKEN_MAX).map(move |quantity| {
+            (1..=UNITS_MAX).map(move |quantity| {
                 let item = Item {
                     product: product.id.clone(),
                     quantity,

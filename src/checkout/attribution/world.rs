@@ -93,7 +93,9 @@ impl Lying {
 }
 
 /// Somebody's share in a change.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Part {
     /// `None`: nobody we know.
     pub who: Option<SessionId>,
@@ -105,7 +107,9 @@ pub struct Part {
 }
 
 /// What a change was, in one world.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Choice {
     /// Never empty.
     pub parts: Vec<Part>,
@@ -118,8 +122,9 @@ pub struct Choice {
 pub struct World {
     /// Natural log of its weight among the worlds of its cluster, in thousandths; the best has 0.
     pub log_milli: i64,
-    pub holdings: BTreeMap<SessionId, Holding>,
-    pub lying: BTreeMap<ShelfId, Vec<Lying>>,
+    /// Shared by the worlds that agree on them.
+    pub holdings: BTreeMap<SessionId, Arc<Holding>>,
+    pub lying: BTreeMap<ShelfId, Arc<Vec<Lying>>>,
     /// What each undecided change of the cluster was, in the cluster's order.
     pub choices: Vec<Arc<Choice>>,
 }
@@ -127,6 +132,25 @@ pub struct World {
 impl World {
     /// Whether what follows from here on is the same.
     pub fn agrees(&self, other: &World) -> bool {
-        self.holdings == other.holdings && self.lying == other.lying
+        same_of_each(&self.holdings, &other.holdings) && same_of_each(&self.lying, &other.lying)
     }
+
+    /// What a body has here, to be changed in this world only.
+    pub fn holding_mut(&mut self, who: Option<&SessionId>) -> Option<&mut Holding> {
+        self.holdings.get_mut(who?).map(Arc::make_mut)
+    }
+
+    /// What lies on a shelf here, to be changed in this world only.
+    pub fn lying_mut(&mut self, shelf: ShelfId) -> &mut Vec<Lying> {
+        Arc::make_mut(self.lying.entry(shelf).or_default())
+    }
+}
+
+/// What is shared is the same, without a look.
+pub fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+fn same_of_each<K: Eq, V: PartialEq>(a: &BTreeMap<K, Arc<V>>, b: &BTreeMap<K, Arc<V>>) -> bool {
+    a.len() == b.len() && (a.iter().zip(b)).all(|(a, b)| same(a.1, b.1) && a.0 == b.0)
 }

@@ -17,8 +17,8 @@ use crate::store::{Definition, ShelfId};
 #[serde(deny_unknown_fields)]
 pub struct KeptBeliefs {
     weights: Weights,
-    holdings: BTreeMap<SessionId, Holding>,
-    lying: BTreeMap<ShelfId, Vec<Lying>>,
+    holdings: BTreeMap<SessionId, Arc<Holding>>,
+    lying: BTreeMap<ShelfId, Arc<Vec<Lying>>>,
     clusters: Vec<Cluster>,
 }
 
