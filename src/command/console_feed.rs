@@ -238,10 +238,26 @@ pub fn feed(
             Arc::make_mut(view).waits_for = waits_for.map(str::to_owned);
         });
     });
-    let definition = definition.clone();
+    let watcher = watcher(definition.clone(), told, time, send);
+    Ok(Feed {
+        observer,
+        watcher,
+        alarm,
+        views,
+        handed,
+    })
+}
+
+/// Makes a snapshot after a batch, if it is time for one.
+fn watcher(
+    definition: Arc<Definition>,
+    told: Arc<Mutex<Told>>,
+    time: EventTime,
+    send: Arc<watch::Sender<Arc<StoreView>>>,
+) -> Watcher {
     let mut shown: Option<Instant> = None;
     let mut cost = Duration::ZERO;
-    let watcher: Watcher = Box::new(move |core, _, wall| {
+    Box::new(move |core, _, wall| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = match told.visits_changed {
             true => (cost * COST_FACTOR).clamp(CHANGED_EVERY, SNAPSHOT_EVERY),
@@ -264,13 +280,6 @@ pub fn feed(
         }
         send.send_replace(Arc::new(view));
         cost = begun.elapsed();
-    });
-    Ok(Feed {
-        observer,
-        watcher,
-        alarm,
-        views,
-        handed,
     })
 }
 

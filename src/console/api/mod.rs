@@ -83,6 +83,12 @@ fn change<B: JsonSchema>(
 
 /// The table.
 pub(super) fn endpoints() -> Vec<Endpoint> {
+    let mut table = of_shoppers();
+    table.extend(of_the_store());
+    table
+}
+
+fn of_shoppers() -> Vec<Endpoint> {
     vec![
         look::<Items<Visit>>(
             "/api/v1/visits",
@@ -123,6 +129,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Give back some of what a visit was charged",
             post(answers::refund),
         ),
+    ]
+}
+
+fn of_the_store() -> Vec<Endpoint> {
+    vec![
         look::<Items<StockItem>>(
             "/api/v1/stock",
             Scope::StockRead,

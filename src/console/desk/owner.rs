@@ -98,7 +98,7 @@ fn content(
     Ok(html! {
         (told(why))
         h1 { "Day end" }
-        form .fields method="get" action=(HERE) {
+        form .days method="get" action=(HERE) {
             label { "From" input type="date" name="from" value=(first); }
             label { "To" input type="date" name="to" value=(last); }
             button { "Show" }
@@ -266,7 +266,7 @@ fn hours_card(caller: &Caller, hours: &Hours) -> Markup {
             p .meta { "The store opens and closes by itself, in the time zone of its machine. A day without hours stays closed; without any nothing happens by itself. What you do under Control stands until the next time." }
             form method="post" action="/owner/hours" {
                 (page::form_key(caller))
-                table .figures {
+                table .figures.hours {
                     thead { tr { th scope="col" { "Day" } th scope="col" { "Opens" } th scope="col" { "Closes" } } }
                     tbody {
                         @for (number, name) in (1_i8..).zip(WEEKDAYS) {

@@ -62,13 +62,13 @@ fn answer(
             }
         }
         div .columns {
-            section aria-labelledby="h-keys" {
+            section .stack aria-labelledby="h-keys" {
                 h2 #h-keys { "Keys" span .count { (keys.len()) } }
                 @if keys.is_empty() { p .empty { "No program has a key." } }
                 @else { ul .rows { @for key in &keys { (key_row(key, caller)) } } }
                 (key_form(caller))
             }
-            section aria-labelledby="h-hooks" {
+            section .stack aria-labelledby="h-hooks" {
                 h2 #h-hooks { "Webhooks" span .count { (hooks.len()) } }
                 @if hooks.is_empty() { p .empty { "Nobody is told anything." } }
                 @else { ul .rows { @for hook in &hooks { (hook_row(hook)) } } }

@@ -174,10 +174,13 @@ fn sureness(tally: &Tally, now: Timestamp) -> Markup {
 
 fn guesses(tally: &Tally) -> Markup {
     let all = tally.guesses();
-    let said = format!(
-        "{} of {} first guesses right, as people decided",
-        all.right, all.all
-    );
+    let said = match all.all {
+        0 => "People have decided nothing yet".to_owned(),
+        some => format!(
+            "{} of {some} first guesses right, as people decided",
+            all.right
+        ),
+    };
     let bar = WIDTH / BINS as f64;
     html! {
         section .card aria-labelledby="h-guess" {
@@ -209,12 +212,15 @@ fn delays(receipts: &[ReceiptView]) -> Markup {
             .copied()
             .unwrap_or(0)
     };
-    let said = format!(
-        "{}: half within {}, 99 % within {}",
-        counted(sorted.len() as u64, "receipt", "receipts"),
-        seconds(at(0.5)),
-        seconds(at(0.99))
-    );
+    let said = match sorted.len() {
+        0 => "No receipts yet".to_owned(),
+        some => format!(
+            "{}: half within {}, 99 % within {}",
+            counted(some as u64, "receipt", "receipts"),
+            seconds(at(0.5)),
+            seconds(at(0.99))
+        ),
+    };
     let most = at(1.0).max(2 * AIM_MS);
     let step = WIDTH / receipts.len().max(1) as f64;
     html! {

@@ -284,9 +284,9 @@ fn webhooks_arrive_after_failures_and_a_restart() {
     drop(office);
     let served = Served::with(busy(), options);
     // 500 to the first, a way elsewhere to the second.
-    let mut failed: Vec<Heard> = Vec::new();
-    failed.push(heard.recv_timeout(PATIENCE).expect("told"));
-    failed.push(heard.recv_timeout(PATIENCE).expect("told"));
+    let failed: Vec<Heard> = (0..2)
+        .map(|_| heard.recv_timeout(PATIENCE).expect("told"))
+        .collect();
     served.stop();
     let mut arrived: Vec<Heard> = heard.try_iter().collect();
 
