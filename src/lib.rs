@@ -50,7 +50,7 @@
 //! - [`edge`]: everything that does IO. [`edge::wire`] (the codec), [`edge::outbox`], [`edge::mqtt`], [`edge::broker`]
 //!   (the embedded one, and the door to it), [`edge::credentials`] and [`edge::provision`] (who is who on the network),
 //!   [`edge::journal`] (hash-chained; [`edge::journal::Archive`] reads and copies it), [`edge::gateway`] (the payment
-//!   sandbox, and Stripe), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
+//!   sandbox, and Stripe), [`edge::https`] (the console's certificate), [`edge::shell`] (journal before effect, around the pure core; the gateway may be asked on threads of
 //!   its own), [`edge::live`] (store and nodes at work), [`edge::levels`] (what
 //!   changed on shelves while a node was off), [`edge::playback`] (a recording through
 //!   all of it in one process), [`edge::recording`] (`.mcap` and the competition's folders), [`edge::camera`] (where frames come
@@ -60,10 +60,11 @@
 //!   input and scanner; its `keeper` puts them to work) and [`edge::presence`] (drivers of what else is wired to a Pi), [`edge::node`] (a node at work on
 //!   converters and gate), [`edge::home_assistant`] (how it is found there), `edge::rpi` (the Pi's pins), [`edge::simulated`] (a board that isn't there).
 //! - [`console`]: the pages, rendered on the server, live by server-sent events. Its `routes` is the one table of who may ask for
-//!   what, `access` decides by it, `desk` is where people work, `phone` is the shopper's. What must be forgettable (accounts,
-//!   phones, receipts handed to people) it keeps in [`edge::office`], a file beside the journal.
-//! - [`command`]: the subcommands; they wire edge, console and domain together. (The console reads two files of the edge by itself:
-//!   the office, and the journal to show and verify it.)
+//!   what, `access` decides by it, `desk` is where people work, `phone` is the shopper's (`tongue` has its languages), `api` is for programs, and `hooks` reads the journal on, keeps the
+//!   owner's books and tells webhooks. What must be forgettable (accounts,
+//!   phones, receipts handed to people), the books and programs' keys it keeps in [`edge::office`], a file beside the journal.
+//! - [`command`]: the subcommands; they wire edge, console and domain together. (The console works on three files of the edge by
+//!   itself: the office, the journal to show, verify and book it, and [`edge::store_file`], the definition that operators edit.)
 //! - `models/`: the trained networks, what they were trained on, and the scripts that did it.
 //! - `deploy/`: `asyncapi.yaml`, the contract of the wire, held against the code by a test; `nanostore.toml`, a real
 //!   store; `corner.toml`, a small one to copy; `node.toml`, what is wired to its shelf, and `situation.toml`, what may happen to

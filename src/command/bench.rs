@@ -1,4 +1,9 @@
-//! `stroll bench`: what a second of store time costs, and how that grows with plates and shoppers.
+//! `stroll bench`: what a second of store time costs, and how that grows with plates and shoppers; and how long phones wait
+//! for their carts.
+
+mod clients;
+mod phones;
+mod served;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -12,6 +17,10 @@ use crate::simulate::load::{self, Load};
 ///
 /// On one thread, without network and disk. Sensing is the work of all nodes together, the coordinator's is one
 /// machine's. The growth is over the line before that differs in only plates, or in only shoppers: 1.00 is linear.
+///
+/// With --phones it is about the console instead: a coordinator of its own process on loopback, so many shoppers inside with
+/// their phones open and taking something every ten seconds, and how long it takes until a phone shows a change of its
+/// cart once that is durable.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How many plates the stores have
@@ -26,6 +35,12 @@ pub struct Args {
     /// The fastest of so many runs counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     runs: u32,
+    /// Measure the console with so many phones instead
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000), conflicts_with_all = ["plates", "shoppers", "runs"])]
+    phones: Option<u32>,
+    /// Pages of the console that are open beside the phones
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=200), requires = "phones")]
+    consoles: u32,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -48,6 +63,19 @@ struct Cost {
 
 /// Measures, and prints the table.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(phones) = args.phones {
+        let load = phones::Load {
+            phones: phones as usize,
+            consoles: args.consoles as usize,
+            seconds: args.seconds,
+        };
+        let outcome = phones::measure(&load)?;
+        match args.json {
+            true => println!("{}", serde_json::to_string(&outcome)?),
+            false => print!("{outcome}"),
+        }
+        return Ok(());
+    }
     let mut costs = Vec::new();
     for &plates in &args.plates {
         for &shoppers in &args.shoppers {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{Failed, node_service};
+use crate::console::api::openapi;
 use crate::edge::definition_file::{self, LoadError};
 use crate::edge::node::config as node_config;
 use crate::store::Offline;
@@ -46,6 +47,8 @@ enum Action {
         #[arg(long)]
         node: bool,
     },
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 /// Runs it.
@@ -77,6 +80,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             };
             print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))
         }
+        Action::Openapi => print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&openapi::document())?
+        )),
     }
 }
 

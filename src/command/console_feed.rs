@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::checkout::decision::Decision;
 use crate::checkout::entry::Bar;
 use crate::checkout::receipt::{Paid, Receipt};
-use crate::checkout::session::SessionId;
+use crate::checkout::session::{SessionId, SessionState};
 use crate::console::view::{
     self, Backlog, EventLog, Moves, NodeHealth, Rates, ReceiptLog, Refunds, ReviewView, Shopper,
     StoreView, Watch,
@@ -24,14 +24,19 @@ use crate::observation::{DeviceId, NodeStatus, Stamped};
 use crate::store::{Definition, NodeName};
 use crate::units::{Money, Timestamp};
 
-/// A snapshot is made at most this often.
+/// A snapshot is made at most this often; sooner where somebody's visit has changed.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(100);
+const CHANGED_EVERY: Duration = Duration::from_millis(25);
+/// Making snapshots takes a tenth of the store's time at most, if that is not slower than [`SNAPSHOT_EVERY`].
+const COST_FACTOR: u32 = 10;
 /// A restarted store shows what it showed before, as far as so many decisions tell: those of some 200 visits.
 const RECALLED: u64 = 5_000;
 const DAY_US: i64 = 86_400_000_000;
 /// Event time that is so far behind its clock is that of a recording, seconds.
 const PLAYED_S: f64 = 86_400.0;
 
+/// Visits that are over and whose last decision is still remembered, about so many at most.
+const DECIDED_SPARE: usize = 1_000;
 /// Receipts that wait to be filed for their shoppers, at most; beyond, one is found again at the next start.
 const HANDED_MAX: usize = 1_024;
 
@@ -44,6 +49,10 @@ struct Told {
     /// Of those whose receipt is still to come, whose phone it was.
     phones: BTreeMap<SessionId, DeviceId>,
     handing: Option<mpsc::Sender<Handed>>,
+    /// Of visits that are not over, when something was decided about them, by the wall's clock.
+    decided_at: BTreeMap<SessionId, Timestamp>,
+    /// Since the last snapshot.
+    visits_changed: bool,
     events: EventLog,
     receipts: ReceiptLog,
     observations: u64,
@@ -87,6 +96,10 @@ impl Told {
         self.hand(decision);
         if Moves::heeds(decision) {
             Arc::make_mut(&mut self.moves).push(decision);
+        }
+        for session in view::touched(decision) {
+            self.decided_at.insert(session, live::wall_now());
+            self.visits_changed = true;
         }
     }
 
@@ -225,29 +238,48 @@ pub fn feed(
             Arc::make_mut(view).waits_for = waits_for.map(str::to_owned);
         });
     });
-    let definition = definition.clone();
-    let mut shown: Option<Instant> = None;
-    let watcher: Watcher = Box::new(move |core, _, wall| {
-        if shown.is_some_and(|at| at.elapsed() < SNAPSHOT_EVERY) {
-            return;
-        }
-        shown = Some(Instant::now());
-        time.follow(core);
-        let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        send.send_replace(Arc::new(snapshot(
-            &definition,
-            core,
-            &told,
-            time.now(),
-            wall,
-        )));
-    });
+    let watcher = watcher(definition.clone(), told, time, send);
     Ok(Feed {
         observer,
         watcher,
         alarm,
         views,
         handed,
+    })
+}
+
+/// Makes a snapshot after a batch, if it is time for one.
+fn watcher(
+    definition: Arc<Definition>,
+    told: Arc<Mutex<Told>>,
+    time: EventTime,
+    send: Arc<watch::Sender<Arc<StoreView>>>,
+) -> Watcher {
+    let mut shown: Option<Instant> = None;
+    let mut cost = Duration::ZERO;
+    Box::new(move |core, _, wall| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = match told.visits_changed {
+            true => (cost * COST_FACTOR).clamp(CHANGED_EVERY, SNAPSHOT_EVERY),
+            false => SNAPSHOT_EVERY,
+        };
+        if shown.is_some_and(|at| at.elapsed() < wait) {
+            return;
+        }
+        let begun = Instant::now();
+        shown = Some(begun);
+        told.visits_changed = false;
+        time.follow(core);
+        let view = snapshot(&definition, core, &told, time.now(), wall);
+        if told.decided_at.len() > 2 * view.sessions.len() + DECIDED_SPARE {
+            let sessions = &core.state().sessions;
+            told.decided_at.retain(|id, _| {
+                let visit = sessions.get(id);
+                visit.is_some_and(|visit| visit.state != SessionState::Closed)
+            });
+        }
+        send.send_replace(Arc::new(view));
+        cost = begun.elapsed();
     })
 }
 
@@ -261,6 +293,10 @@ fn snapshot(
     let mut view = StoreView::opening(definition, now);
     let state = core.state();
     view.sessions = view::sessions(&state.sessions, definition);
+    for visit in &mut view.sessions {
+        let decided_at = told.decided_at.get(&visit.shopper.session);
+        visit.decided_at = decided_at.copied().unwrap_or(visit.decided_at);
+    }
     view.events = told.events.recent();
     view.receipts = told.receipts.recent();
     for receipt in &mut view.receipts {

@@ -20,6 +20,7 @@ use crate::edge::credentials::{ClientTls, Who};
 use crate::edge::definition_file;
 use crate::edge::mqtt::BrokerUrl;
 use crate::edge::recording::{self, OpenOptions};
+use crate::edge::store_file::StoreFile;
 use crate::store::{Definition, NodeName};
 
 /// How often the room on the disk is looked at.
@@ -148,6 +149,7 @@ async fn serve(
     let mut options = args.console.options(&definition, &args.journal)?;
     let first = serving::opening(&mut options)?;
     options.payment_words = payment.to_shoppers();
+    options.store_file = Some(StoreFile::at(&args.store));
     if let Some(handed) = store.handed.take() {
         serving::file_receipts(options.office.clone(), handed);
     }
@@ -157,12 +159,15 @@ async fn serve(
     if let Payment::Stripe(..) = &payment {
         println!("{payment}");
     }
+    let scheme = args.console.scheme();
     println!(
-        "{} is open: look at http://{at}, nodes connect to {for_nodes} (Ctrl-C ends it)",
+        "{} is open: look at {scheme}://{at}, nodes connect to {for_nodes} (Ctrl-C ends it)",
         definition.name
     );
     if let Some(path) = first {
-        println!("Nobody can log in yet: make the first operator's account at http://{at}{path}");
+        println!(
+            "Nobody can log in yet: make the first operator's account at {scheme}://{at}{path}"
+        );
     }
     let disk = Disk::of(&args.journal, args.disk_free_min_mb);
     let mut looked = tokio::time::interval(DISK_EVERY);

@@ -148,7 +148,8 @@ async fn open(
     }
     let (operations, operated) = mpsc::channel(operating::WAITING_MAX);
     options.operations = Some(operations);
-    welcome(&mut options, &simulation, &definition, at)?;
+    let address = format!("{}://{at}", args.console.scheme());
+    welcome(&mut options, &simulation, &definition, at, &address)?;
     let console = serving::console(listener, options, store.views.clone(), stop.clone());
 
     let cut_short = {
@@ -181,12 +182,13 @@ fn welcome(
     simulation: &simulate::Store,
     definition: &Definition,
     at: SocketAddr,
+    address: &str,
 ) -> anyhow::Result<()> {
     options.payment_words = Payment::Sandbox.to_shoppers();
     let phones = simulation.devices().iter().map(|(device, _)| device);
     let password = serving::welcome_guests(options, phones)?;
     println!(
-        "{} is open: look at http://{at} (Ctrl-C ends it)",
+        "{} is open: look at {address} (Ctrl-C ends it)",
         definition.name
     );
     if !at.ip().is_loopback() {

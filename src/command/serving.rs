@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::console_feed::Handed;
 
 use crate::console::{self, ConsoleKey, ConsoleOptions, Guest, view::StoreView};
+use crate::edge::https::Https;
 use crate::edge::live::wall_now;
 use crate::edge::office::{Office, Part, Token};
 use crate::observation::DeviceId;
@@ -30,6 +31,12 @@ pub struct ConsoleArgs {
     /// Another host name under which the console may be asked for
     #[arg(long = "allow-host", value_name = "NAME")]
     pub allowed_hosts: Vec<String>,
+    /// Serve the console by HTTPS with this certificate, a PEM file with the chain; read again when it is renewed
+    #[arg(long, value_name = "FILE", requires = "https_key")]
+    pub https_certificate: Option<PathBuf>,
+    /// The key of that certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "https_certificate")]
+    pub https_key: Option<PathBuf>,
     /// A file with the key by which programs ask the console (`Authorization: Bearer KEY`), 16 characters or more; or the
     /// variable STROLL_CONSOLE_KEY holds it
     #[arg(long, value_name = "FILE")]
@@ -57,6 +64,14 @@ impl ConsoleArgs {
         Ok(Some(key))
     }
 
+    /// `http` or `https`
+    pub fn scheme(&self) -> &'static str {
+        match self.https_certificate {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// How the console of a store is served; its office lies beside the journal.
     pub fn options(
         &self,
@@ -67,6 +82,11 @@ impl ConsoleArgs {
         let mut options = ConsoleOptions::new(Arc::new(office), definition.clone());
         options.journal = Some(journal.to_owned());
         options.key = self.key()?;
+        if let Some((certificate, key)) =
+            self.https_certificate.as_ref().zip(self.https_key.as_ref())
+        {
+            options.https = Some(Https::load(certificate, key)?);
+        }
         options.allowed_hosts.clone_from(&self.allowed_hosts);
         Ok(options)
     }

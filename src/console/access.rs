@@ -17,9 +17,10 @@ use axum::response::Response;
 use sha2::{Digest, Sha256};
 
 use super::host::{is_loopback_host, plain};
-use super::{Console, cookies, page};
+use super::tongue::Tongue;
+use super::{Console, api, cookies, page};
 use crate::edge::live::wall_now;
-use crate::edge::office::{Account, AccountId, NAME_CHARS_MAX, Part, Token};
+use crate::edge::office::{Account, AccountId, NAME_CHARS_MAX, Part, Scope, Token};
 
 /// Bytes of a form.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +39,8 @@ pub enum Access {
     Anyone,
     /// Whoever is logged in with one of these parts.
     Only(&'static [Part]),
+    /// A program whose key is for that.
+    Program(Scope),
 }
 
 /// Whoever asks, as far as is known.
@@ -50,15 +53,18 @@ pub(super) struct Caller {
     pub part: Part,
     /// What their forms carry.
     pub form_key: String,
+    /// What they read.
+    pub tongue: Tongue,
 }
 
 impl Caller {
-    fn of(account: Account, token: &Token) -> Self {
+    fn of(account: Account, token: &Token, headers: &HeaderMap) -> Self {
         Caller {
             name: account.name.clone(),
             part: account.part,
             account: Some(account),
             form_key: token.form_key(),
+            tongue: Tongue::wanted(headers),
         }
     }
 
@@ -66,6 +72,8 @@ impl Caller {
         match access {
             Access::Anyone => true,
             Access::Only(parts) => parts.contains(&self.part),
+            // By its key, not by who somebody is.
+            Access::Program(_) => false,
         }
     }
 
@@ -108,6 +116,11 @@ impl ConsoleKey {
     }
 }
 
+/// Whether that is the key of the whole console.
+pub(super) fn is_console_key(console: &Console, text: &str) -> bool {
+    console.key.as_ref().is_some_and(|known| known.is(text))
+}
+
 /// What [`authorise`] works with: the console, and whom the route is for.
 #[derive(Clone)]
 pub(super) struct Door {
@@ -118,6 +131,12 @@ pub(super) struct Door {
 /// Lets a request through to its route, with a [`Caller`] (or none) among its extensions.
 pub(super) async fn authorise(State(door): State<Door>, request: Request, next: Next) -> Response {
     let Door { console, access } = door;
+    if let Access::Program(scope) = access {
+        return match api::admit(&console, request.headers(), scope) {
+            Ok(caller) => pass(Some(caller), request, next).await,
+            Err(refusal) => *refusal,
+        };
+    }
     let known = match identify(&console, request.headers()) {
         Ok(known) => known,
         Err(refusal) => return *refusal,
@@ -129,7 +148,7 @@ pub(super) async fn authorise(State(door): State<Door>, request: Request, next: 
     let Some(known) = known else {
         return match access {
             Access::Anyone => pass(None, request, next).await,
-            Access::Only(_) => to_login(&request),
+            Access::Only(_) | Access::Program(_) => to_login(&request),
         };
     };
     if !known.caller.may(access) {
@@ -180,6 +199,7 @@ fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Box
             name,
             part: Part::Operator,
             form_key: String::new(),
+            tongue: Tongue::English,
         };
         return Ok(Some(Known {
             caller,
@@ -190,7 +210,7 @@ fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Box
         match console.office.identify(&token, wall_now()) {
             Ok(Some(account)) => {
                 return Ok(Some(Known {
-                    caller: Caller::of(account, &token),
+                    caller: Caller::of(account, &token, headers),
                     cookie: None,
                 }));
             }
@@ -200,7 +220,7 @@ fn identify(console: &Console, headers: &HeaderMap) -> Result<Option<Known>, Box
     }
     match &console.guest {
         Some(guest) if is_local(headers) => {
-            let caller = Caller::of(guest.account.clone(), &guest.token);
+            let caller = Caller::of(guest.account.clone(), &guest.token, headers);
             let cookie = cookies::kept(headers, &guest.token, WORK_LOGIN_S);
             Ok(Some(Known {
                 caller,

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HeaderValue};
 
 use super::host::is_loopback_host;
+use super::tongue::{TONGUE_COOKIE, Tongue};
 use crate::edge::office::Token;
 
 /// `__Host-` has a browser send a cookie back to nobody but this host, over HTTPS. Plain HTTP on loopback, where not every
@@ -34,6 +35,14 @@ pub(super) fn kept(headers: &HeaderMap, token: &Token, for_s: f64) -> HeaderValu
 /// Has a browser forget it.
 pub(super) fn gone(headers: &HeaderMap) -> HeaderValue {
     cookie(headers, "", 0)
+}
+
+/// Has a browser keep a language, for a year.
+pub(super) fn of_language(headers: &HeaderMap, tongue: Tongue) -> HeaderValue {
+    let (_, secure) = name_and_rule(headers);
+    let (name, code) = (TONGUE_COOKIE, tongue.code());
+    let text = format!("{name}={code}; Path=/; HttpOnly;{secure} SameSite=Lax; Max-Age=31536000");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("stroll-language=en"))
 }
 
 fn cookie(headers: &HeaderMap, value: &str, age_s: u64) -> HeaderValue {

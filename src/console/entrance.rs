@@ -42,7 +42,7 @@ fn login_page(
         @if let Some(name) = known {
             p .meta { "You are logged in as " b { (name) } ". " a href="/" { "Go on" } }
         }
-        @if !is_protected(headers) {
+        @if !console.is_https && !is_protected(headers) {
             p .notice { "This page came without HTTPS, so no browser will keep your login. Open it as https://… instead." }
         }
         @if let Some(wrong) = wrong { p .notice role="alert" { (wrong) } }

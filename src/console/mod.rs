@@ -5,13 +5,16 @@
 //! a `watch` channel of [`view::StoreView`]: it can hold up nobody.
 
 mod access;
+pub mod api;
 mod assets;
 mod attempts;
+mod books;
 mod cookies;
 mod desk;
 mod entrance;
 mod event_log;
 mod health;
+mod hooks;
 mod host;
 mod live;
 pub mod live_picture;
@@ -21,6 +24,7 @@ mod people;
 mod phone;
 mod routes;
 mod sections;
+mod tongue;
 pub mod view;
 mod words;
 
@@ -28,6 +32,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +53,9 @@ use self::live::Frame;
 pub use self::operate::{Action, Operation, Operations};
 pub use self::routes::{Route, routes};
 use self::view::StoreView;
+use crate::edge::https::Https;
 use crate::edge::office::{Office, OfficeError, Part, Token};
+use crate::edge::store_file::StoreFile;
 use crate::observation::Item;
 use crate::store::{Definition, ProductId, ShelfId};
 use crate::units::Timestamp;
@@ -86,6 +93,10 @@ pub struct ConsoleOptions {
     pub journal: Option<PathBuf>,
     /// How shoppers pay here, in a sentence.
     pub payment_words: String,
+    /// With this it is served by HTTPS.
+    pub https: Option<Https>,
+    /// The store's definition, where operators may change it.
+    pub store_file: Option<StoreFile>,
 }
 
 impl ConsoleOptions {
@@ -95,6 +106,8 @@ impl ConsoleOptions {
             office,
             definition,
             payment_words: String::new(),
+            https: None,
+            store_file: None,
             journal: None,
             key: None,
             guest: None,
@@ -131,6 +144,9 @@ struct Console {
     hashing: Arc<Semaphore>,
     verifying: Arc<Semaphore>,
     phones: Arc<Semaphore>,
+    api_rates: Arc<api::Rates>,
+    is_https: bool,
+    store_file: Option<StoreFile>,
     payment_words: Arc<str>,
     definition: Arc<Definition>,
     journal: Option<PathBuf>,
@@ -251,13 +267,27 @@ pub async fn serve(
         hashing: Arc::new(Semaphore::new(HASHED_AT_ONCE_MAX)),
         verifying: Arc::new(Semaphore::new(1)),
         phones: Arc::new(Semaphore::new(PHONES_FED_MAX)),
+        api_rates: Arc::default(),
+        is_https: options.https.is_some(),
+        store_file: options.store_file.clone(),
         payment_words: options.payment_words.as_str().into(),
         definition: options.definition.clone(),
         journal: options.journal.clone(),
     };
-    let server = axum::serve(listener, router(console, &options))
-        .with_graceful_shutdown(live::closed(closing))
-        .into_future();
+    let bookkeeper = tokio::spawn(hooks::run(console.clone(), closing.clone()));
+    let router = router(console, &options);
+    let closed = live::closed(closing);
+    let server: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match options.https {
+        None => {
+            let server = axum::serve(listener, router).with_graceful_shutdown(closed);
+            Box::pin(server.into_future())
+        }
+        Some(https) => {
+            let listener = https.listen(listener);
+            let server = axum::serve(listener, router).with_graceful_shutdown(closed);
+            Box::pin(server.into_future())
+        }
+    };
     let stop = async {
         shutdown.await;
         close.send_replace(true);
@@ -272,6 +302,7 @@ pub async fn serve(
         }
     };
     renderer.abort();
+    bookkeeper.abort();
     outcome
 }
 

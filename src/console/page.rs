@@ -7,24 +7,30 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::access::Caller;
 use super::sections::Section;
+use super::tongue::Tongue;
 use super::view::StoreView;
 use super::words::{self, Clock};
 use super::{Console, assets, routes};
 use crate::edge::office::OfficeError;
 
 /// The pages that the head of each leads to, for whom they are.
-const SITE: [(&str, &str); 12] = [
+const SITE: [(&str, &str); 17] = [
     ("/", "Store"),
     ("/reviews", "Reviews"),
     ("/visits", "Visits"),
     ("/requests", "Requests"),
     ("/stock", "Stock"),
+    ("/planogram", "Planogram"),
     ("/floor", "Floor"),
     ("/happened", "Events"),
     ("/nodes", "Nodes"),
+    ("/quality", "How well"),
+    ("/owner", "Day end"),
     ("/journal", "Journal"),
     ("/control", "Control"),
+    ("/settings", "Settings"),
     ("/people", "People"),
+    ("/programs", "Programs"),
     ("/me", "My phone"),
 ];
 
@@ -138,9 +144,14 @@ pub(super) fn frame(
 
 /// A page for whoever is not known yet.
 pub(super) fn entrance(store: &str, title: &str, content: &Markup) -> Markup {
+    entrance_in(Tongue::English, store, title, content)
+}
+
+/// The same in another language.
+pub(super) fn entrance_in(tongue: Tongue, store: &str, title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(tongue.code()) {
             head { (head(&format!("{title} · {store}"))) }
             body .entrance {
                 (PreEscaped(ICONS))

@@ -7,8 +7,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
 use super::access::{Access, Door, authorise};
-use super::desk::{control, floor, happened, journal, nodes, requests, reviews, stock, visits};
-use super::{Console, assets, entrance, operate, people, phone};
+use super::desk::{
+    control, editing, floor, happened, journal, nodes, owner, planogram, programs, quality,
+    requests, reviews, settings, stock, visits,
+};
+use super::{Console, api, assets, entrance, operate, people, phone};
 use crate::edge::office::Part;
 
 /// A route: how it is asked for, and by whom.
@@ -86,6 +89,7 @@ fn change(path: &'static str, access: Access, handler: MethodRouter<Console>) ->
 fn table() -> Vec<Entry> {
     let mut table = open_and_own();
     table.extend(work());
+    table.extend(programs());
     table
 }
 
@@ -121,6 +125,7 @@ fn open_and_own() -> Vec<Entry> {
             post(phone::visits::dispute),
         ),
         look("/me/account", EVERYBODY, get(phone::account::show)),
+        change("/me/language", EVERYBODY, post(phone::account::language)),
         look("/me/export.json", EVERYBODY, get(phone::account::json)),
         look("/me/export.csv", EVERYBODY, get(phone::account::csv)),
         change(
@@ -152,9 +157,18 @@ fn work() -> Vec<Entry> {
         look("/stock", WORK, get(stock::list)),
         change("/stock", OPERATOR_AND_STAFF, post(stock::count)),
         look("/nodes", WORK, get(nodes::list)),
+        look("/quality", WORK, get(quality::show)),
         look("/happened", WORK, get(happened::list)),
         look("/floor", WORK, get(floor::show)),
         look("/floor/map", WORK, get(floor::fragment)),
+        look("/owner", OPERATOR, get(owner::show)),
+        look("/owner/books.csv", OPERATOR, get(owner::csv)),
+        change("/owner/hours", OPERATOR, post(owner::set_hours)),
+        look("/planogram", OPERATOR, get(planogram::show)),
+        change("/planogram", OPERATOR, post(planogram::edit)),
+        look("/settings", OPERATOR, get(settings::show)),
+        change("/settings", OPERATOR, post(settings::keep)),
+        change("/settings/undo", OPERATOR, post(editing::undo)),
         look("/control", OPERATOR, get(control::show)),
         change("/control/{what}", OPERATOR, post(control::turn)),
         look("/journal", OPERATOR_AND_TESTER, get(journal::list)),
@@ -169,4 +183,39 @@ fn work() -> Vec<Entry> {
         change("/people/{id}/erase", OPERATOR, post(people::erase)),
         look("/acts", OPERATOR, get(people::acts)),
     ]
+}
+
+/// What programs ask for, and where they get their keys.
+fn programs() -> Vec<Entry> {
+    let mut table = vec![
+        look("/api/openapi.json", ANYONE, get(api::document)),
+        look("/programs", OPERATOR, get(programs::list)),
+        change("/programs/keys", OPERATOR, post(programs::make_key)),
+        change(
+            "/programs/keys/{id}/revoke",
+            OPERATOR,
+            post(programs::revoke_key),
+        ),
+        change("/programs/hooks", OPERATOR, post(programs::add_hook)),
+        look("/programs/hooks/{id}", OPERATOR, get(programs::hook)),
+        change(
+            "/programs/hooks/{id}/{what}",
+            OPERATOR,
+            post(programs::turn_hook),
+        ),
+        change(
+            "/programs/hooks/{id}/again/{sequence}",
+            OPERATOR,
+            post(programs::send_again),
+        ),
+    ];
+    table.extend(api::endpoints().into_iter().map(|endpoint| {
+        let route = Route {
+            method: endpoint.method,
+            path: endpoint.path,
+            access: Access::Program(endpoint.scope),
+        };
+        (route, endpoint.handler)
+    }));
+    table
 }

@@ -161,6 +161,11 @@ pub(super) fn visit_badge(session: &SessionView) -> Markup {
 
 /// `live`: lines that come, go and change, which the script then highlights.
 pub(super) fn lines(lines: &[LineView], live: bool) -> Markup {
+    lines_in(lines, live, "being checked")
+}
+
+/// The same with other words for what is being checked.
+pub(super) fn lines_in(lines: &[LineView], live: bool, being_checked: &str) -> Markup {
     let key = |line: &LineView| live.then(|| format!("l-{}", line.product));
     let value = |line: &LineView| live.then(|| format!("{}/{}", line.quantity, line.being_checked));
     html! {
@@ -174,7 +179,7 @@ pub(super) fn lines(lines: &[LineView], live: bool) -> Markup {
                         @if let Some(mass) = line.mass_mg { " " small { (mass) } }
                         @if line.being_checked > 0 {
                             " " span .check {
-                                @if sure { "+ " (line.being_checked) " " } "being checked"
+                                @if sure { "+ " (line.being_checked) " " } (being_checked)
                             }
                         }
                     }

@@ -7,6 +7,7 @@ mod floor;
 mod rates;
 mod reviews;
 mod stock;
+mod touched;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use reviews::{
     Backlog, CHOICES_MAX, ChoiceView, CorrectionView, DecidedView, NearView, ReviewView,
 };
 pub use stock::Moves;
+pub use touched::touched;
 
 /// Receipts that a [`ReceiptLog`] keeps; beyond, the oldest is forgotten (the journal has them all).
 pub const RECEIPTS_MAX: usize = 200;
@@ -168,6 +170,8 @@ pub struct SessionView {
     pub open_reviews: u64,
     /// Of the lines that are charged as things stand, tax included.
     pub total: Money,
+    /// When the store last decided something about it, by the wall's clock.
+    pub decided_at: Timestamp,
     /// Whose phone opened the gate: for that phone's owner alone.
     #[serde(skip)]
     pub device: Option<DeviceId>,
@@ -369,6 +373,8 @@ fn session_view(session: &Session, definition: &Definition) -> Option<SessionVie
         lines,
         open_reviews: session.cart.reviews.len() as u64,
         total: Money::new(minor, definition.currency),
+        // What only the store's program knows better.
+        decided_at: session.entered_at,
         device: session.device.clone(),
     })
 }

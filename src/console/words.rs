@@ -100,6 +100,21 @@ pub(super) fn lag(lag_ms: u64) -> String {
     }
 }
 
+/// A field of a CSV file (RFC 4180). One that a spreadsheet would take for a formula begins with an apostrophe.
+pub(super) fn csv_field(field: &str) -> String {
+    let is_number = field.parse::<f64>().is_ok();
+    let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
+    let field = if formula {
+        format!("'{field}")
+    } else {
+        field.to_owned()
+    };
+    match field.contains([',', '"', '\r', '\n']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,5 +157,20 @@ mod tests {
     fn a_moment_that_no_calendar_has_is_no_panic() {
         let shown = time(Timestamp(i64::MAX), Clock::Full).into_string();
         assert_eq!(shown, "<span>at an unknown time</span>");
+    }
+
+    #[test]
+    fn a_field_is_one_field_and_no_formula() {
+        for (field, written) in [
+            ("plain", "plain"),
+            ("a, b", "\"a, b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "'=1+1"),
+            ("@cmd", "'@cmd"),
+            ("-5", "-5"),
+            ("-x,y", "\"'-x,y\""),
+        ] {
+            assert_eq!(csv_field(field), written, "{field}");
+        }
     }
 }

@@ -29,6 +29,9 @@ pub(super) const PEAK_ERROR_S_MAX: f64 = 7.0;
 /// Something left that no product explains: whoever reached there at least so well is asked about it, in thousandths.
 const SUSPECT_MILLI: i64 = -4_000;
 
+/// How likely it may be that a clock is further ahead than it is taken to be.
+const CLOCK_DOUBT: f64 = 0.005;
+
 /// The beliefs, and the changes that they can still revise.
 #[derive(Debug)]
 pub(super) struct Inferring {
@@ -135,6 +138,11 @@ impl Inferring {
             | Decision::Quarantined { .. }
             | Decision::FrontierAdvanced { .. } => {}
         }
+    }
+
+    /// How far ahead of the cameras' clock a node's may be, as far as can be told, seconds.
+    pub fn clock_ahead_s(&self, node: &NodeName) -> f64 {
+        self.clocks.before(node).ahead_at_most_s(CLOCK_DOUBT)
     }
 
     /// After a restart: believes of a node's clock again what was believed since a change.

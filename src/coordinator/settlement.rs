@@ -17,10 +17,6 @@ use crate::checkout::session::{Role, Session, SessionId, SessionState};
 use crate::observation::{ChangeKind, Item, Observation, ShelfObservation};
 use crate::units::{Money, Timestamp};
 
-/// Who was last within reach of a shelf this long ago has no part in what begins there now, seconds: as far as attribution
-/// looks for hands, and as far as a clock may be off.
-const GONE_S: f64 = REACH_WINDOW_S + OFFSET_MAX_S;
-
 /// Whether a change can be the deed of somebody who left then: its moment was before that, and it takes or gives something.
 fn concerns(change: &ShelfObservation, exit: Timestamp) -> bool {
     let moves = match change.kind {
@@ -221,10 +217,16 @@ impl Coordinator {
         let Some(visit) = session.track.as_ref().and_then(|t| self.visits.get(t)) else {
             return false;
         };
-        // What began long after the shopper had gone from that shelf was somebody else.
+        // What began after the shopper had gone from that shelf was somebody else: longer after it than attribution
+        // looks for hands, and than the shelf's clock may be ahead.
         let mine = |shelf, began: Timestamp| {
-            let last = visit.near.get(&shelf);
-            last.is_some_and(|last| began <= exit.min(last.plus_seconds(GONE_S)))
+            let Some(last) = visit.near.get(&shelf).filter(|_| began <= exit) else {
+                return false;
+            };
+            let ahead_s = (self.definition.layout.node_of(shelf)).map_or(OFFSET_MAX_S, |node| {
+                self.inferring.clock_ahead_s(&node.name)
+            });
+            began <= last.plus_seconds(REACH_WINDOW_S + ahead_s)
         };
         // What a silent node left open makes the cart a draft instead: nobody knows when it ends.
         let silent = |node: &_| self.state.silent.contains_key(node);

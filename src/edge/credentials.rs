@@ -239,7 +239,7 @@ impl Credentials {
 }
 
 /// The one that is built in: with two of them in a program rustls takes neither by itself.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 

@@ -14,6 +14,7 @@
 //! else its facings would run out.
 
 mod body;
+pub mod crowd;
 mod device;
 mod duo;
 mod effect;

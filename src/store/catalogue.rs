@@ -43,6 +43,21 @@ pub struct Product {
     pub sold_by: SoldBy,
 }
 
+impl Product {
+    /// The price of one unit: of what is sold by weight, that of a typical piece.
+    pub fn unit_price(&self) -> Money {
+        match self.sold_by {
+            SoldBy::Unit => self.price,
+            SoldBy::Weight => {
+                let minor = i128::from(self.price.minor) * i128::from(self.weight.0);
+                let minor = (minor + 500_000).div_euclid(1_000_000);
+                let minor = i64::try_from(minor).unwrap_or(self.price.minor);
+                Money::new(minor, self.price.currency)
+            }
+        }
+    }
+}
+
 /// Every product, in the order of the definition, found by code.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {

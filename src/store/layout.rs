@@ -160,6 +160,11 @@ impl Layout {
         self.nodes.iter().find(|n| &n.name == name)
     }
 
+    /// The node that reads the plates of a shelf.
+    pub fn node_of(&self, shelf: ShelfId) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.shelves.contains(&shelf))
+    }
+
     /// Plates in the whole store.
     pub fn plate_count(&self) -> usize {
         self.shelves.values().map(|s| s.plates.len()).sum()

@@ -1,6 +1,7 @@
 //! A picture becomes a network's input: resized, fitted, normalised, once.
 
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::{Image, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::bounding_box::BoundingBox;
@@ -109,14 +110,12 @@ impl Preprocessor {
             Filter::Lanczos3 => FilterType::Lanczos3,
         };
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-        // Both can't fail: a picture has the bytes that its sides say, and both have three channels.
-        if let Ok(source) = ImageRef::new(
-            picture.width(),
-            picture.height(),
-            picture.rgb(),
-            PixelType::U8x3,
-        ) {
-            let done = self.resizer.resize(&source, &mut self.resized, &options);
+        // Typed: of all kinds of pixels the resizer is compiled for this one.
+        // None of it can fail: a picture has the bytes that its sides say, and both have three channels.
+        let source =
+            TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.rgb());
+        if let (Ok(source), Some(mut resized)) = (source, self.resized.typed_image_mut::<U8x3>()) {
+            let done = self.resizer.resize_typed(&source, &mut resized, &options);
             debug_assert!(done.is_ok(), "{done:?}");
         }
     }

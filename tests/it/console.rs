@@ -2,6 +2,8 @@
 
 mod browser;
 mod fixture;
+mod https;
+mod programs;
 mod roles;
 mod story;
 mod view;

@@ -11,6 +11,7 @@
 mod architecture;
 mod audited;
 mod auditor;
+mod bench;
 mod broker;
 mod cli;
 mod console;

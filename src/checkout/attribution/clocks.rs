@@ -88,6 +88,19 @@ impl ClockBelief {
         self.weights[index]
     }
 
+    /// How far ahead of the cameras' clock it can be: further has no more than the probability `doubt`. Seconds.
+    pub fn ahead_at_most_s(&self, doubt: f64) -> f64 {
+        let mut beyond = 0.0;
+        let ahead = |i: &usize| {
+            beyond += self.weights[*i];
+            beyond > doubt
+        };
+        (0..OFFSETS)
+            .rev()
+            .find(ahead)
+            .map_or(OFFSET_MAX_S, offset_s)
+    }
+
     /// The mean of what is given for each offset.
     pub fn mean(&self, values: &PerOffset) -> f64 {
         self.weights.iter().zip(values).map(|(w, v)| w * v).sum()
@@ -191,6 +204,21 @@ mod tests {
             let off = |at: &f64| (-0.5 * ((offset_s(i) - at) / 0.13).powi(2)).exp();
             at_s.iter().map(off).sum()
         })
+    }
+
+    #[test]
+    fn how_far_a_clock_can_be_ahead_is_known_once_reaches_tell() {
+        const DOUBT: f64 = 0.005;
+        let node = NodeName::from("a");
+        let mut clocks = Clocks::default();
+        assert!(ClockBelief::exact().ahead_at_most_s(DOUBT).abs() < 1e-9);
+        assert!(clocks.before(&node).ahead_at_most_s(DOUBT) > 0.9);
+        for _ in 0..6 {
+            let before = clocks.before(&node);
+            clocks.learn(&node, &before, &reaches(&[0.2]));
+        }
+        let ahead_s = clocks.before(&node).ahead_at_most_s(DOUBT);
+        assert!((0.2..0.6).contains(&ahead_s), "{ahead_s}");
     }
 
     #[test]

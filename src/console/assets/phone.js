@@ -87,13 +87,13 @@ async function show(phone) {
     frame.dataset.step = step
     frame.dataset.code = code
     frame.dataset.state = 'ready'
-    frame.querySelector('.hint').textContent = 'Hold it before the gate. It is new every half minute.'
+    frame.querySelector('.hint').textContent = body.dataset.codeHold
   }
   frame.querySelector('progress').value = STEP_S - (now % STEP_S)
 }
 
 async function code() {
-  if (!window.isSecureContext) return trouble('A code can be made only over HTTPS. Ask the store for its secure address.')
+  if (!window.isSecureContext) return trouble(body.dataset.codeNeedsHttps)
   let phone = await stored('readonly', (store) => store.get('mine'))
   const known = (body.dataset.devices ?? '').split(' ')
   const is_mine = phone?.account === body.dataset.account && (!navigator.onLine || known.includes(phone.device))
@@ -113,7 +113,7 @@ function follow(cart) {
     const before = cart.querySelector('[data-total]')?.textContent
     morphChildren(cart, template.content)
     const after = cart.querySelector('[data-total]')?.textContent
-    if (after && after !== before) say.textContent = `Total ${after}`
+    if (after && after !== before) say.textContent = `${body.dataset.totalWord} ${after}`
     body.classList.remove('offline')
   })
   source.addEventListener('error', () => body.classList.add('offline'))
@@ -121,9 +121,8 @@ function follow(cart) {
 }
 
 const cart = document.querySelector('#cart')
-const unusable = 'This browser keeps no keys: leave private browsing, or use another.'
 // A phone that is new has to be known before its cart can be asked for.
-const known = frame ? code().catch((error) => trouble(error.message || unusable)) : Promise.resolve()
+const known = frame ? code().catch((error) => trouble(error.message || body.dataset.codeNoKeys)) : Promise.resolve()
 known.then(() => cart && follow(cart))
 addEventListener('online', () => body.classList.remove('offline'))
 addEventListener('offline', () => body.classList.add('offline'))

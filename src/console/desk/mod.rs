@@ -1,12 +1,18 @@
 //! The pages at which people who work in the store get something done.
 
 pub(super) mod control;
+pub(super) mod editing;
 pub(super) mod floor;
 pub(super) mod happened;
 pub(super) mod journal;
 pub(super) mod nodes;
+pub(super) mod owner;
+pub(super) mod planogram;
+pub(super) mod programs;
+pub(super) mod quality;
 pub(super) mod requests;
 pub(super) mod reviews;
+pub(super) mod settings;
 pub(super) mod stock;
 pub(super) mod visits;
 

@@ -67,7 +67,7 @@ fn answer(console: &Console, caller: &Caller, status: StatusCode, why: Option<&s
 }
 
 /// Where a request stands, as people say it.
-pub fn state_badge(state: RequestState) -> Markup {
+fn state_badge(state: RequestState) -> Markup {
     let (class, text) = match state {
         RequestState::Open => ("warn", "Asked"),
         RequestState::Taken => ("warn", "Being refunded"),

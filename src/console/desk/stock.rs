@@ -15,7 +15,7 @@ use crate::console::view::StoreView;
 use crate::console::words::{Clock, time};
 use crate::console::{Asking, Console, page, routes};
 use crate::edge::live::wall_now;
-use crate::edge::office::Count;
+use crate::edge::office::{Count, OfficeError};
 use crate::store::{ProductId, ShelfId};
 
 const HERE: &str = "/stock";
@@ -25,13 +25,13 @@ const LOW: i64 = 2;
 const UNITS_MAX: u32 = 10_000;
 
 /// A product where it stands.
-struct Facing<'a> {
-    shelf: ShelfId,
-    product: &'a ProductId,
-    plates: Vec<u16>,
-    count: Option<&'a Count>,
+pub(in crate::console) struct Facing<'a> {
+    pub shelf: ShelfId,
+    pub product: &'a ProductId,
+    pub plates: Vec<u16>,
+    pub count: Option<&'a Count>,
     /// Units that should be there; None if nobody has counted, or long ago.
-    left: Option<i64>,
+    pub left: Option<i64>,
 }
 
 impl Facing<'_> {
@@ -72,7 +72,8 @@ fn answer(console: &Console, caller: &Caller, status: StatusCode, why: Option<&s
     answered(console, caller, (status, HERE, "Stock"), &content)
 }
 
-fn facings<'a>(
+/// Every product where it stands by the planogram.
+pub(in crate::console) fn facings<'a>(
     console: &'a Console,
     view: &StoreView,
     counts: &'a BTreeMap<(ShelfId, ProductId), Count>,
@@ -135,9 +136,15 @@ fn row(facing: &Facing<'_>, console: &Console, caller: &Caller, may: bool) -> Ma
 
 #[derive(Deserialize)]
 pub struct Counted {
-    shelf: String,
-    product: String,
-    units: u32,
+    pub shelf: String,
+    pub product: String,
+    pub units: u32,
+}
+
+/// Why a count was not kept.
+pub(in crate::console) enum Uncounted {
+    Wrong(&'static str),
+    Broken(OfficeError),
 }
 
 /// `POST /stock`
@@ -146,29 +153,48 @@ pub async fn count(
     Asking(caller): Asking,
     Form(said): Form<Counted>,
 ) -> Response {
-    let wrong = |why: &str| answer(&console, &caller, StatusCode::BAD_REQUEST, Some(why));
+    match keep(&console, &caller.name, said) {
+        Ok(()) => page::see(HERE),
+        Err(Uncounted::Wrong(why)) => answer(&console, &caller, StatusCode::BAD_REQUEST, Some(why)),
+        Err(Uncounted::Broken(error)) => page::broken(&error),
+    }
+}
+
+/// Keeps what somebody has counted. What should have been there besides is lost, and the books say so.
+pub(in crate::console) fn keep(
+    console: &Console,
+    by: &str,
+    said: Counted,
+) -> Result<(), Uncounted> {
     let Ok(shelf) = said.shelf.parse::<ShelfId>() else {
-        return wrong("This is no shelf.");
+        return Err(Uncounted::Wrong("This is no shelf."));
     };
     let product = ProductId::from(said.product);
-    let facings = console.definition.planogram.facings();
-    let stands = facings.iter().any(|facing| {
-        facing.product == product && facing.plates.iter().any(|plate| plate.shelf == shelf)
-    });
-    if !stands || said.units > UNITS_MAX {
-        return wrong("No such product stands there, or nobody can have so many.");
-    }
+    let view = console.views.borrow().clone();
+    let counts = console.office.counts().map_err(Uncounted::Broken)?;
+    let facings = facings(console, &view, &counts);
+    let stands = (facings.iter()).find(|f| f.shelf == shelf && *f.product == product);
+    let Some(facing) = stands.filter(|_| said.units <= UNITS_MAX) else {
+        let why = "No such product stands there, or nobody can have so many.";
+        return Err(Uncounted::Wrong(why));
+    };
+    let missing = facing.left.map_or(0, |left| left - i64::from(said.units));
     // Event time: what the shelves told of until now is in the count.
-    let at = console.views.borrow().now;
+    let at = view.now;
     let count = Count {
         units: said.units,
-        by: caller.name.clone(),
+        by: by.to_owned(),
         at,
     };
-    if let Err(error) = console.office.keep_count(shelf, &product, &count) {
-        return page::broken(&error);
-    }
-    let about = format!("{} of {product} on shelf {shelf}", count.units);
-    console.note(&caller.name, "count", &about, wall_now());
-    page::see(HERE)
+    let place = format!("shelf {shelf}");
+    (console.office.keep_count(shelf, &product, &count))
+        // More than should be there was brought by somebody, and is no gain.
+        .and_then(|()| match missing > 0 {
+            true => (console.office).book_count(&place, &product, missing, wall_now()),
+            false => Ok(()),
+        })
+        .map_err(Uncounted::Broken)?;
+    let about = format!("{} of {product} on {place}", count.units);
+    console.note(by, "count", &about, wall_now());
+    Ok(())
 }

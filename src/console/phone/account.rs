@@ -1,16 +1,21 @@
 //! One's own data: phones, the card, taking everything along, and being forgotten.
 
+use axum::Form;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE,
+};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::shown;
 use crate::console::access::Caller;
 use crate::console::operate::{Action, act};
-use crate::console::words::{Clock, time};
-use crate::console::{Asking, Console, page, people};
+use crate::console::tongue::Tongue;
+use crate::console::words::{Clock, csv_field, time};
+use crate::console::{Asking, Console, cookies, page, people};
 use crate::edge::office::{OfficeError, Part, Phone, Visit};
 use crate::observation::DeviceId;
 use crate::units::Timestamp;
@@ -27,47 +32,64 @@ fn answer(console: &Console, caller: &Caller, status: StatusCode, why: Option<&s
         Ok(phones) => phones,
         Err(error) => return page::broken(&error),
     };
+    let tongue = caller.tongue;
     let mine = phones.iter().filter(|phone| phone.is_registered());
     let content = html! {
         @if let Some(why) = why { p .notice role="alert" { (why) } }
-        h1 { "You" }
+        h1 { (tongue.say("you")) }
         section .card aria-labelledby="h-card" {
-            h2 #h-card { "Payment" }
+            h2 #h-card { (tongue.say("payment")) }
             p { (console.payment_words) }
         }
         section .card aria-labelledby="h-phones" {
-            h2 #h-phones { "Phones" }
-            p .meta { "Each has a key of its own, which opens the gate. Remove one that you have lost." }
+            h2 #h-phones { (tongue.say("phones")) }
+            p .meta { (tongue.say("phones-what")) }
             ul .near { @for phone in mine { (phone_row(phone, caller)) } }
         }
         section .card aria-labelledby="h-data" {
-            h2 #h-data { "Your data" }
-            p { "Everything that the store ties to you: account, phones, receipts, requests." }
-            p .row { a .button href="/me/export.json" download { "As JSON" } a .button href="/me/export.csv" download { "Receipts as CSV" } }
+            h2 #h-data { (tongue.say("your-data")) }
+            p { (tongue.say("your-data-what")) }
+            p .row { a .button href="/me/export.json" download { (tongue.say("as-json")) } a .button href="/me/export.csv" download { (tongue.say("receipts-as-csv")) } }
+        }
+        section .card aria-labelledby="h-language" {
+            h2 #h-language { (tongue.say("language")) }
+            form .row method="post" action="/me/language" {
+                (page::form_key(caller))
+                select name="language" aria-labelledby="h-language" {
+                    @for of in Tongue::ALL { option value=(of.code()) lang=(of.code()) selected[of == tongue] { (of.name()) } }
+                }
+                button { (tongue.say("language-keep")) }
+            }
         }
         section .card aria-labelledby="h-leave" {
-            h2 #h-leave { "Leave" }
-            form method="post" action="/logout" { (page::form_key(caller)) button { "Log out" } }
+            h2 #h-leave { (tongue.say("leave")) }
+            form method="post" action="/logout" { (page::form_key(caller)) button { (tongue.say("log-out")) } }
             @if caller.part == Part::Shopper {
                 details .inline {
-                    summary .danger { "Erase the account" }
+                    summary .danger { (tongue.say("erase")) }
                     form method="post" action="/me/erase" {
                         (page::form_key(caller))
-                        p .meta { "Your login, phones, receipts and requests are deleted for good. The journal keeps what was sold, under a number that leads to nobody." }
-                        button .danger { "Erase it now" }
+                        p .meta { (tongue.say("erase-what")) }
+                        button .danger { (tongue.say("erase-now")) }
                     }
                 }
             }
         }
     };
-    shown(console, caller, status, (HERE, "You"), &content)
+    shown(
+        console,
+        caller,
+        status,
+        (HERE, &tongue.say("you")),
+        &content,
+    )
 }
 
 fn phone_row(phone: &Phone, caller: &Caller) -> Markup {
     html! {
         li {
-            span .grow { b { (phone.device) } span .meta { "since " (time(phone.made_at, Clock::Day)) } }
-            form method="post" action={ "/me/phones/" (phone.device) "/remove" } { (page::form_key(caller)) button { "Remove" } }
+            span .grow { b { (phone.device) } span .meta { (caller.tongue.say("since")) " " (time(phone.made_at, Clock::Day)) } }
+            form method="post" action={ "/me/phones/" (phone.device) "/remove" } { (page::form_key(caller)) button { (caller.tongue.say("remove")) } }
         }
     }
 }
@@ -93,13 +115,30 @@ pub async fn remove(
     }
 }
 
+#[derive(Deserialize)]
+pub struct Chosen {
+    language: String,
+}
+
+/// `POST /me/language`: this browser keeps it.
+pub async fn language(headers: HeaderMap, Form(said): Form<Chosen>) -> Response {
+    let Some(tongue) = Tongue::of(&said.language) else {
+        return page::not_found();
+    };
+    let mut response = page::see(HERE);
+    let cookie = cookies::of_language(&headers, tongue);
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    response
+}
+
 /// `POST /me/erase`
 pub async fn erase(State(console): State<Console>, Asking(caller): Asking) -> Response {
+    let tongue = caller.tongue;
     let by = format!("account {}", caller.id().0);
     match people::erase_account(&console, &by, caller.id()).await {
         Ok(()) => {
-            let text = "Your account is erased, and with it whatever led from your visits to you.";
-            let page = page::sentence("You are forgotten", text);
+            let (title, text) = (tongue.say("forgotten"), tongue.say("forgotten-what"));
+            let page = page::sentence(&title, &text);
             let mut response = page::html(StatusCode::OK, page);
             let clear = HeaderName::from_static("clear-site-data");
             let all = HeaderValue::from_static("\"cache\", \"cookies\", \"storage\"");
@@ -179,26 +218,11 @@ fn table(visits: &[Visit]) -> String {
                 line.tax.minor.to_string(),
                 line.amount.currency.as_str().to_owned(),
             ];
-            text += &fields.map(|field| quoted(&field)).join(",");
+            text += &fields.map(|field| csv_field(&field)).join(",");
             text += "\r\n";
         }
     }
     text
-}
-
-/// A field of a CSV file (RFC 4180). One that a spreadsheet would take for a formula begins with an apostrophe.
-fn quoted(field: &str) -> String {
-    let is_number = field.parse::<f64>().is_ok();
-    let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
-    let field = if formula {
-        format!("'{field}")
-    } else {
-        field.to_owned()
-    };
-    match field.contains([',', '"', '\r', '\n']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field,
-    }
 }
 
 fn file(kind: &'static str, name: &str, text: String) -> Response {
@@ -209,24 +233,4 @@ fn file(kind: &'static str, name: &str, text: String) -> Response {
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
     (headers, text).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_one_field_and_no_formula() {
-        for (field, written) in [
-            ("plain", "plain"),
-            ("a, b", "\"a, b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("=1+1", "'=1+1"),
-            ("@cmd", "'@cmd"),
-            ("-5", "-5"),
-            ("-x,y", "\"'-x,y\""),
-        ] {
-            assert_eq!(quoted(field), written, "{field}");
-        }
-    }
 }

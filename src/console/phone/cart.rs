@@ -12,7 +12,8 @@ use maud::{Markup, html};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::console::sections::lines;
+use crate::console::sections::lines_in;
+use crate::console::tongue::Tongue;
 use crate::console::view::{SessionView, StoreView, VisitState};
 use crate::console::words::{Clock, money, time};
 use crate::console::{Asking, Console, host, live, page};
@@ -24,10 +25,10 @@ const IN_FLIGHT_MAX: usize = 2;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The cart of an account as it stands.
-pub fn fragment(console: &Console, id: AccountId) -> Result<Markup, OfficeError> {
+pub fn fragment(console: &Console, id: AccountId, tongue: Tongue) -> Result<Markup, OfficeError> {
     let phones = console.office.phones(id)?;
     let view = console.views.borrow().clone();
-    Ok(render(visit(&view, &phones)))
+    Ok(render(visit(&view, &phones), tongue))
 }
 
 /// The visit that a phone of these opened: the one that came last, whoever is inside before who has left.
@@ -40,36 +41,36 @@ fn visit<'v>(view: &'v StoreView, phones: &[Phone]) -> Option<&'v SessionView> {
     mine.max_by_key(|visit| (visit.state == VisitState::Inside, visit.entered_at))
 }
 
-fn render(visit: Option<&SessionView>) -> Markup {
+fn render(visit: Option<&SessionView>, tongue: Tongue) -> Markup {
     html! {
         @match visit {
             None => {
-                h2 { "Your cart" }
-                p .empty { "It appears here as soon as you are inside." }
+                h2 { (tongue.say("your-cart")) }
+                p .empty { (tongue.say("cart-later")) }
             }
             Some(visit) => {
-                h2 { "Your cart" (state(visit)) }
-                p .meta { "You came in at " (time(visit.entered_at, Clock::Minute)) }
+                h2 { (tongue.say("your-cart")) (state(visit, tongue)) }
+                p .meta { (tongue.say("came-in-at")) " " (time(visit.entered_at, Clock::Minute)) }
                 div .cart {
                     @if visit.lines.is_empty() {
-                        p .none { @if visit.open_reviews > 0 { "Nothing certain yet" } @else { "Nothing taken yet" } }
-                    } @else { (lines(&visit.lines, true)) }
-                    p .total { span { "Total so far" } strong data-key="total" data-v=(visit.total.minor) data-total { (money(visit.total)) } }
+                        p .none { @if visit.open_reviews > 0 { (tongue.say("nothing-certain")) } @else { (tongue.say("nothing-taken")) } }
+                    } @else { (lines_in(&visit.lines, true, &tongue.say("being-checked"))) }
+                    p .total { span { (tongue.say("total-so-far")) } strong data-key="total" data-v=(visit.total.minor) data-total { (money(visit.total)) } }
                 }
                 @if visit.lines.iter().any(|line| line.being_checked > 0) {
-                    p .meta { "What is being checked is not charged unless somebody is sure of it." }
+                    p .meta { (tongue.say("check-not-charged")) }
                 }
             }
         }
     }
 }
 
-fn state(visit: &SessionView) -> Markup {
+fn state(visit: &SessionView, tongue: Tongue) -> Markup {
     let text = match visit.state {
         VisitState::Inside => return html! {},
-        VisitState::Leaving => "You have left; the receipt comes in a moment",
-        VisitState::Draft => "You have left; something is being checked",
-        VisitState::Paying => "Being charged",
+        VisitState::Leaving => tongue.say("visit-leaving"),
+        VisitState::Draft => tongue.say("visit-draft"),
+        VisitState::Paying => tongue.say("visit-paying"),
     };
     html! { span .badge.warn { (text) } }
 }
@@ -88,7 +89,7 @@ pub async fn events(State(console): State<Console>, Asking(caller): Asking) -> R
     let closing = console.closing.clone();
     tokio::spawn(async move {
         tokio::select! {
-            () = feed(&console, &phones, &events) => {}
+            () = feed(&console, &phones, caller.tongue, &events) => {}
             () = live::closed(closing) => {}
             () = events.closed() => {}
         }
@@ -102,6 +103,7 @@ pub async fn events(State(console): State<Console>, Asking(caller): Asking) -> R
 async fn feed(
     console: &Console,
     phones: &[Phone],
+    tongue: Tongue,
     events: &mpsc::Sender<Result<Event, Infallible>>,
 ) {
     let mut views = console.views.clone();
@@ -112,7 +114,8 @@ async fn feed(
         if shown.as_ref().is_none_or(|shown| shown.as_ref() != now) {
             let event = Event::default()
                 .event("cart")
-                .data(render(now).into_string());
+                .id(now.map_or(0, |visit| visit.decided_at.0).to_string())
+                .data(render(now, tongue).into_string());
             shown = Some(now.cloned());
             if events.send(Ok(event)).await.is_err() {
                 return;

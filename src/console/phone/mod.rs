@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::access::{self, Caller};
 use super::operate::{Action, act};
+use super::tongue::Tongue;
 use super::{Asking, Console, assets, entrance, host, page};
 use crate::checkout::session::Role;
 use crate::edge::live::wall_now;
@@ -24,32 +25,32 @@ use crate::observation::DeviceId;
 
 /// Bytes of a phone's key.
 const KEY_BYTES: usize = 32;
-/// What a phone's tabs lead to.
+/// What a phone's tabs lead to, and the messages that name them.
 const TABS: [(&str, &str, &str); 3] = [
-    ("/me", "Code", "gate"),
-    ("/me/visits", "Receipts", "receipt"),
-    ("/me/account", "You", "person"),
+    ("/me", "tab-code", "gate"),
+    ("/me/visits", "tab-receipts", "receipt"),
+    ("/me/account", "tab-you", "person"),
 ];
 
 /// `GET /join`
-pub async fn join(State(console): State<Console>) -> Response {
-    page::html(StatusCode::OK, join_page(&console, None))
+pub async fn join(State(console): State<Console>, tongue: Tongue) -> Response {
+    page::html(StatusCode::OK, join_page(&console, tongue, None))
 }
 
-fn join_page(console: &Console, wrong: Option<&str>) -> Markup {
+fn join_page(console: &Console, tongue: Tongue, wrong: Option<&str>) -> Markup {
     let content = html! {
-        h1 { "Join" }
-        p { "Walk in with a code on your phone, take what you need, and walk out. You see your cart while you shop." }
+        h1 { (tongue.say("join")) }
+        p { (tongue.say("join-what")) }
         @if let Some(wrong) = wrong { p .notice role="alert" { (wrong) } }
         form method="post" action="/join" {
-            label { "A name for your account" input name="name" autocomplete="username" autocapitalize="none" required maxlength="64"; small { "An e-mail address or any name. Only you and the store's operators see it." } }
-            label { "A password" input name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="200"; small { "At least 10 characters." } }
-            label .check-box { input type="checkbox" name="consent" value="yes" required; span { "The store may watch its shelves and where people stand to make up my cart. It knows no faces, and I can erase my account at any time." } }
-            button .main { "Join" }
+            label { (tongue.say("join-name")) input name="name" autocomplete="username" autocapitalize="none" required maxlength="64"; small { (tongue.say("join-name-hint")) } }
+            label { (tongue.say("join-password")) input name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="200"; small { (tongue.say("join-password-hint")) } }
+            label .check-box { input type="checkbox" name="consent" value="yes" required; span { (tongue.say("join-consent")) } }
+            button .main { (tongue.say("join")) }
         }
-        p .meta { "Joined before? " a href="/login?to=/me" { "Log in" } }
+        p .meta { (tongue.say("joined-before")) " " a href="/login?to=/me" { (tongue.say("log-in")) } }
     };
-    page::entrance(&console.store_name(), "Join", &content)
+    page::entrance_in(tongue, &console.store_name(), &tongue.say("join"), &content)
 }
 
 #[derive(Deserialize)]
@@ -63,13 +64,15 @@ pub struct Joining {
 /// `POST /join`
 pub async fn joined(
     State(console): State<Console>,
+    tongue: Tongue,
     headers: HeaderMap,
     Form(said): Form<Joining>,
 ) -> Response {
     let now = wall_now();
     if said.consent != "yes" {
-        let why = "Without your consent the store can make up no cart.";
-        return page::html(StatusCode::BAD_REQUEST, join_page(&console, Some(why)));
+        let why = tongue.say("join-no-consent");
+        let page = join_page(&console, tongue, Some(&why));
+        return page::html(StatusCode::BAD_REQUEST, page);
     }
     // Counted as a try, too: whoever makes accounts by the thousand is slowed down.
     if let Err(wait_s) = console.attempts.begin(&said.name, now) {
@@ -82,7 +85,10 @@ pub async fn joined(
         }
         Err(error) => {
             let why = page::capital(&error.to_string());
-            page::html(StatusCode::BAD_REQUEST, join_page(&console, Some(&why)))
+            page::html(
+                StatusCode::BAD_REQUEST,
+                join_page(&console, tongue, Some(&why)),
+            )
         }
     }
 }
@@ -96,10 +102,11 @@ fn framed(
     content: &Markup,
 ) -> Result<Markup, OfficeError> {
     let phones = console.office.phones(caller.id())?;
+    let tongue = caller.tongue;
     let devices: Vec<&str> = phones.iter().map(|phone| phone.device.as_str()).collect();
     Ok(html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(tongue.code()) {
             head {
                 (page::head(&format!("{title} · {}", console.store_name())))
                 link rel="manifest" href="/app.webmanifest";
@@ -107,19 +114,21 @@ fn framed(
                 script type="module" src=(assets::address("phone.js")) {}
             }
             body .phone data-store=(console.definition.id) data-account=(caller.id().0)
-                data-form=(caller.form_key) data-devices=(devices.join(" ")) {
+                data-form=(caller.form_key) data-devices=(devices.join(" "))
+                data-code-hold=(tongue.say("code-hold")) data-code-needs-https=(tongue.say("code-needs-https"))
+                data-code-no-keys=(tongue.say("code-no-keys")) data-total-word=(tongue.say("total")) {
                 (PreEscaped(page::ICONS))
                 header .top {
                     svg .mark aria-hidden="true" { use href="#i-mark" {} }
                     div .store { p .name { (console.store_name()) } p .clock { (caller.name) } }
-                    @if caller.part != Part::Shopper { a .button href="/" { "Console" } }
-                    p .offline-mark { "Offline" }
+                    @if caller.part != Part::Shopper { a .button href="/" { (tongue.say("console")) } }
+                    p .offline-mark { (tongue.say("offline")) }
                 }
                 main #content { (content) }
-                nav .tabs aria-label="Parts of the app" {
+                nav .tabs aria-label=(tongue.say("tabs")) {
                     @for (path, label, icon) in TABS {
                         a href=(path) aria-current=[(path == here).then_some("page")] {
-                            svg aria-hidden="true" { use href={ "#i-" (icon) } {} } (label)
+                            svg aria-hidden="true" { use href={ "#i-" (icon) } {} } (tongue.say(label))
                         }
                     }
                 }
@@ -144,25 +153,26 @@ fn shown(
 
 /// `GET /me`: the code, and the cart.
 pub async fn home(State(console): State<Console>, Asking(caller): Asking) -> Response {
-    let cart = match cart::fragment(&console, caller.id()) {
+    let tongue = caller.tongue;
+    let cart = match cart::fragment(&console, caller.id(), tongue) {
         Ok(cart) => cart,
         Err(error) => return page::broken(&error),
     };
     let content = html! {
-        h1 .hidden { "Your code and your cart" }
-        section #code data-state="making" aria-label="Entry code" {
-            svg viewBox="-3 -3 39 39" role="img" aria-label="Entry code as a QR code" { path d="" {} }
-            progress max="30" value="30" { "of half a minute" }
-            p .hint role="status" { "Making your code …" }
-            noscript { p .notice { "The code is made on your phone, which needs JavaScript." } }
+        h1 .hidden { (tongue.say("code-and-cart")) }
+        section #code data-state="making" aria-label=(tongue.say("entry-code")) {
+            svg viewBox="-3 -3 39 39" role="img" aria-label=(tongue.say("entry-code-picture")) { path d="" {} }
+            progress max="30" value="30" { (tongue.say("half-a-minute")) }
+            p .hint role="status" { (tongue.say("code-making")) }
+            noscript { p .notice { (tongue.say("code-needs-script")) } }
         }
-        section #cart aria-label="Your cart" { (cart) }
+        section #cart aria-label=(tongue.say("your-cart")) { (cart) }
     };
     shown(
         &console,
         &caller,
         StatusCode::OK,
-        ("/me", "Your code"),
+        ("/me", &tongue.say("your-code")),
         &content,
     )
 }

@@ -13,12 +13,12 @@ use super::shown;
 use crate::checkout::receipt::{Paid, Receipt, ReceiptLine};
 use crate::checkout::session::SessionId;
 use crate::console::access::Caller;
-use crate::console::desk::requests::state_badge;
 use crate::console::sections::badge;
-use crate::console::words::{Clock, amount, counted, money, time};
+use crate::console::tongue::Tongue;
+use crate::console::words::{Clock, amount, money, time};
 use crate::console::{Asking, Console, page};
 use crate::edge::live::wall_now;
-use crate::edge::office::{Request, Visit};
+use crate::edge::office::{Request, RequestState, Visit};
 use crate::store::ProductId;
 use crate::units::Money;
 
@@ -30,29 +30,30 @@ pub async fn list(State(console): State<Console>, Asking(caller): Asking) -> Res
         Ok(visits) => visits,
         Err(error) => return page::broken(&error),
     };
+    let tongue = caller.tongue;
     let content = html! {
-        h1 { "Receipts" }
-        @if visits.is_empty() { p .empty { "After your first visit the receipt is here." } }
-        @else { ul .rows { @for visit in &visits { (row(visit)) } } }
+        h1 { (tongue.say("receipts")) }
+        @if visits.is_empty() { p .empty { (tongue.say("receipts-later")) } }
+        @else { ul .rows { @for visit in &visits { (row(visit, tongue)) } } }
     };
     shown(
         &console,
         &caller,
         StatusCode::OK,
-        (HERE, "Receipts"),
+        (HERE, &tongue.say("receipts")),
         &content,
     )
 }
 
-fn row(Visit { session, receipt }: &Visit) -> Markup {
+fn row(Visit { session, receipt }: &Visit, tongue: Tongue) -> Markup {
     let units: u64 = receipt.lines.iter().map(|l| u64::from(l.quantity)).sum();
     html! {
         li .link {
             div .grow {
                 a href={ "/me/visits/" (session) } { b { (time(receipt.exited_at, Clock::Full)) } }
-                span .meta { (counted(units, "item", "items")) }
+                span .meta { (tongue.say_with("items", &[("count", units.into())])) }
             }
-            @if receipt.paid == Paid::Owed { (badge("bad", "Owed")) }
+            @if receipt.paid == Paid::Owed { (badge("bad", &tongue.say("owed"))) }
             (money(receipt.total))
         }
     }
@@ -92,30 +93,36 @@ fn answer(
         Ok((None, _)) => return page::not_found(),
         Err(error) => return page::broken(&error),
     };
-    let receipt = &visit.receipt;
+    let (receipt, tongue) = (&visit.receipt, caller.tongue);
     let content = html! {
         @if let Some(why) = why { p .notice role="alert" { (why) } }
-        h1 { "Receipt" }
+        h1 { (tongue.say("receipt")) }
         p .meta { (console.store_name()) " · " (time(receipt.exited_at, Clock::Full)) }
-        section .card.paper aria-label="Lines" {
-            @if receipt.lines.is_empty() { p .none { "You took nothing, and nothing was charged." } }
+        section .card.paper aria-label=(tongue.say("receipt-lines")) {
+            @if receipt.lines.is_empty() { p .none { (tongue.say("receipt-nothing")) } }
             @for line in &receipt.lines {
                 @let asked = requests.iter().find(|r| r.session == *session && r.product == line.product);
                 (receipt_line(session, line, asked, caller))
             }
-            p .total { span { "Total" } strong { (money(receipt.total)) } }
+            p .total { span { (tongue.say("total")) } strong { (money(receipt.total)) } }
             @for (rate, tax) in taxes(receipt) {
-                p .tax-line { span { "includes tax at " (rate) } span { (money(tax)) } }
+                p .tax-line { span { (tongue.say_with("includes-tax", &[("rate", rate.into())])) } span { (money(tax)) } }
             }
             @match receipt.paid {
-                Paid::Captured => (badge("good", "Paid")),
-                Paid::Voided => (badge("calm", "Nothing to pay")),
-                Paid::Owed => (badge("bad", "Not paid yet: the store will get in touch")),
+                Paid::Captured => (badge("good", &tongue.say("paid"))),
+                Paid::Voided => (badge("calm", &tongue.say("nothing-to-pay"))),
+                Paid::Owed => (badge("bad", &tongue.say("not-paid"))),
             }
         }
-        p .meta { "Visit " (session) }
+        p .meta { (tongue.say_with("visit", &[("session", session.to_string().into())])) }
     };
-    shown(console, caller, status, (HERE, "Receipt"), &content)
+    shown(
+        console,
+        caller,
+        status,
+        (HERE, &tongue.say("receipt")),
+        &content,
+    )
 }
 
 fn receipt_line(
@@ -124,29 +131,40 @@ fn receipt_line(
     asked: Option<&Request>,
     caller: &Caller,
 ) -> Markup {
+    let tongue = caller.tongue;
     html! {
         div .paper-line {
             span .q { (line.quantity) " ×" }
             span .grow { (line.name) @if let Some(mass) = line.mass_mg { " " small { (mass) } } }
             span .a { (amount(line.amount)) }
             @match asked {
-                Some(request) => (state_badge(request.state)),
+                Some(request) => (request_badge(request.state, tongue)),
                 None if line.amount.minor > 0 => {
                     details .inline {
-                        summary { "Something wrong?" }
+                        summary { (tongue.say("something-wrong")) }
                         form .fields method="post" action={ "/me/visits/" (session) "/dispute" } {
                             (page::form_key(caller))
                             input type="hidden" name="product" value=(line.product);
-                            label { "What is wrong with " (line.name) "?"
-                                input name="why" maxlength="500" required placeholder="bruised, not taken, spoilt …";
+                            label { (tongue.say_with("what-is-wrong", &[("product", line.name.as_str().into())]))
+                                input name="why" maxlength="500" required placeholder=(tongue.say("wrong-example"));
                             }
-                            button .main { "Ask for the money back" }
+                            button .main { (tongue.say("ask-back")) }
                         }
                     }
                 }
                 None => {}
             }
         }
+    }
+}
+
+/// Where a request stands.
+fn request_badge(state: RequestState, tongue: Tongue) -> Markup {
+    match state {
+        // What the provider has not done yet is still asked for.
+        RequestState::Open | RequestState::Taken => badge("warn", &tongue.say("request-open")),
+        RequestState::Accepted => badge("good", &tongue.say("request-accepted")),
+        RequestState::Dismissed => badge("calm", &tongue.say("request-dismissed")),
     }
 }
 

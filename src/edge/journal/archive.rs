@@ -135,6 +135,45 @@ impl Archive {
         Ok(page)
     }
 
+    /// At most so many decisions after one of them, by sequence, in order.
+    ///
+    /// Errors: a decision that can't be read.
+    pub fn decisions_after(
+        &self,
+        sequence: i64,
+        count: usize,
+    ) -> Result<Vec<(i64, Decision)>, JournalError> {
+        let failed = |source| self.error("reading table decision", source);
+        let mut statement = (self.connection)
+            .prepare_cached(sql::SELECT_DECISIONS)
+            .map_err(failed)?;
+        let mut rows = statement.query([sequence]).map_err(failed)?;
+        let mut decisions = Vec::new();
+        while decisions.len() < count
+            && let Some(row) = rows.next().map_err(failed)?
+        {
+            let (sequence, event): (i64, String) =
+                (row.get(0).map_err(failed)?, row.get(2).map_err(failed)?);
+            let decision = serde_json::from_str(&event).map_err(|e| JournalError::Row {
+                path: self.path.clone(),
+                table: "decision",
+                row: sequence,
+                why: format!("its event cannot be read: {e}"),
+            })?;
+            decisions.push((sequence, decision));
+        }
+        Ok(decisions)
+    }
+
+    /// The sequence of the last decision; 0 if there is none.
+    ///
+    /// Errors: the file can't be read.
+    pub fn last_decision(&self) -> Result<i64, JournalError> {
+        (self.connection)
+            .query_row(sql::SELECT_LAST_ROWS, [], |row| row.get(1))
+            .map_err(|source| self.error("reading table decision", source))
+    }
+
     /// Shows every entry after `after` in order, as far as `each` wants to see more.
     ///
     /// Errors: those of `each`; an entry that can't be read.

@@ -5,11 +5,17 @@
 //! whatever ties a session to a person is here, and deleting an account deletes it.
 
 mod accounts;
+mod books;
 mod counts;
+mod hooks;
+mod hours;
+mod keys;
 mod logins;
 mod notes;
 mod requests;
 mod shoppers;
+mod tables;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,92 +25,19 @@ use rusqlite::Connection;
 pub use accounts::{
     Account, AccountId, NAME_CHARS_MAX, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, Part,
 };
+pub use books::{Loss, Lost, RefundMade, Sale};
 pub use counts::Count;
+pub use hooks::{Delivery, DeliveryState, Due, Event, Hook, HookId, NewHook, Sent};
+pub use hours::{Day, Hours};
+pub use keys::{ApiKey, KeyId, Scope};
 pub use logins::Token;
 pub use notes::Note;
 pub use requests::{Request, RequestState};
 pub use shoppers::{Phone, Visit};
+pub use versions::Change;
 
-use crate::edge::sqlite::{DatabaseError, Format, Readers};
-
-/// Version 1 of the office's file; `Stof`. Times are microseconds since the epoch.
-const FORMAT: Format = Format {
-    what: "file of accounts",
-    application_id: 0x5374_6f66,
-    version: 1,
-    schema: "
-        CREATE TABLE account (
-            id       INTEGER PRIMARY KEY AUTOINCREMENT,
-            name     TEXT NOT NULL UNIQUE COLLATE NOCASE,
-            part     TEXT NOT NULL CHECK (part IN ('operator', 'staff', 'tester', 'shopper')),
-            password TEXT NOT NULL, -- argon2id, as a PHC string
-            made_us  INTEGER NOT NULL
-        ) STRICT;
-
-        -- Of a token only the SHA-256 is kept: who reads the file cannot log in with it.
-        CREATE TABLE login (
-            token    BLOB PRIMARY KEY CHECK (length(token) = 32),
-            account  INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-            until_us INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        CREATE INDEX login_account ON login (account);
-
-        CREATE TABLE phone (
-            device  TEXT PRIMARY KEY,
-            account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-            made_us INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID;
-
-        -- Receipts as their shoppers read them again: JSON.
-        CREATE TABLE visit (
-            session TEXT PRIMARY KEY,
-            account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-            exit_us INTEGER NOT NULL,
-            receipt TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID;
-
-        CREATE TABLE request (
-            id        INTEGER PRIMARY KEY AUTOINCREMENT,
-            account   INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-            session   TEXT NOT NULL,
-            product   TEXT NOT NULL,
-            minor     INTEGER NOT NULL CHECK (minor > 0),
-            why       TEXT NOT NULL,
-            made_us   INTEGER NOT NULL,
-            state     TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'taken', 'accepted', 'dismissed')),
-            closed_by TEXT,
-            UNIQUE (session, product)
-        ) STRICT;
-
-        -- Proposed corrections that a person has seen to, by the stamp of their change.
-        CREATE TABLE corrected (
-            change   TEXT PRIMARY KEY,
-            accepted INTEGER NOT NULL,
-            by_name  TEXT NOT NULL,
-            at_us    INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID;
-
-        -- What a person has counted on a shelf.
-        CREATE TABLE count (
-            shelf   TEXT NOT NULL,
-            product TEXT NOT NULL,
-            units   INTEGER NOT NULL CHECK (units >= 0),
-            by_name TEXT NOT NULL,
-            at_us   INTEGER NOT NULL,
-            PRIMARY KEY (shelf, product)
-        ) STRICT, WITHOUT ROWID;
-
-        CREATE TABLE note (
-            id    INTEGER PRIMARY KEY AUTOINCREMENT,
-            at_us INTEGER NOT NULL,
-            who   TEXT NOT NULL,
-            did   TEXT NOT NULL,
-            about TEXT NOT NULL
-        ) STRICT;
-    ",
-    upgrades: &[],
-    readers: Readers::Nobody,
-};
+use crate::edge::sqlite::DatabaseError;
+use tables::FORMAT;
 
 /// Something that the office could not do.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +56,12 @@ pub enum OfficeError {
     Hash(String),
     #[error("the system gives no randomness: {0}")]
     Random(#[from] getrandom::Error),
+    #[error(
+        "a key or a webhook has a name of 1 to {NAME_CHARS_MAX} letters, and at least one thing that it is for"
+    )]
+    Key,
+    #[error("there are as many as this store takes: remove one first")]
+    TooMany,
     #[error("this receipt is not yours, has no such line, or was asked about before")]
     NothingToAsk,
 }

@@ -92,7 +92,15 @@ fn no_route_is_reached_by_who_may_not() {
             let headers = format!("{}Stroll-Form: {}\r\n", person.cookie(), person.form_key());
             // Erasing, logging out and such would change who is who.
             let is_self = route.method == "POST" && ["/me/erase", "/logout"].contains(&route.path);
+            if let Access::Program(_) = route.access {
+                // Who somebody is does not count there: `programs.rs` tries every key.
+                let answer = ask(&served, route.method, &path, &headers);
+                assert_eq!(answer.status(), 401, "{path}");
+                row += " by key |";
+                continue;
+            }
             let may = match (route.access, person.part) {
+                (Access::Program(_), _) => false,
                 (Access::Anyone, _) => true,
                 (Access::Only(parts), Some(part)) => parts.contains(&part),
                 (Access::Only(_), None) => false,
@@ -128,7 +136,7 @@ fn a_form_of_elsewhere_changes_nothing() {
     let (operator, staff) = (&people[0], &people[1]);
     for route in routes()
         .iter()
-        .filter(|r| r.method == "POST" && r.access != Access::Anyone)
+        .filter(|r| r.method == "POST" && matches!(r.access, Access::Only(_)))
     {
         let path = filled(route.path);
         if path == "/me/erase" {

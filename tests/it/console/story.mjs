@@ -15,7 +15,7 @@ const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 })
-const expected = /status of (403|404|409|410)|ERR_INTERNET_DISCONNECTED/
+const expected = /status of (400|403|404|409|410)|ERR_INTERNET_DISCONNECTED/
 async function visitor(viewport, colorScheme = 'light') {
   // The console forbids scripts that are not its own, and axe is not: only the checks go around that.
   const context = await browser.newContext({ viewport, colorScheme })
@@ -116,13 +116,70 @@ times.sort((a, b) => a - b)
 const narrow = await visitor(PHONE)
 await logIn(narrow, 'anna')
 await narrow.waitForSelector('#live[data-state=live]')
-for (const path of ['/', '/reviews', '/visits', '/visits/s-87-4f2a', '/requests', '/stock', '/floor', '/happened', '/nodes', '/journal', '/control', '/people', '/acts']) {
+for (const path of ['/', '/reviews', '/visits', '/visits/s-87-4f2a', '/requests', '/stock', '/floor', '/happened', '/nodes', '/journal', '/control', '/people', '/acts', '/programs', '/owner', '/quality', '/settings', '/planogram']) {
   const name = path.slice(1).replace(/\W+/g, '-') || 'store'
   for (const [page, size] of [[anna, 'wide'], [narrow, 'narrow'], [ben, 'dark']]) {
     await page.goto(base + path)
     await check(page, `${name}-${size}`)
   }
 }
+
+// A key for a program, shown once, and a webhook that is tried.
+await anna.goto(`${base}/programs`)
+await anna.fill('form[action="/programs/keys"] [name=name]', 'Bookkeeping')
+await anna.check('[name="reports:read"]')
+await anna.click('text=Make the key')
+const made = await anna.textContent('.secret')
+assert(/^stroll_[\w-]{43}$/.test(made), made)
+await check(anna, 'programs-key')
+const asked = (path) => fetch(`${base}${path}`, { headers: { authorization: `Bearer ${made}` } })
+assert.equal((await asked('/api/v1/day-end/2026-11-23')).status, 200)
+assert.equal((await asked('/api/v1/carts')).status, 403)
+await anna.goto(`${base}/programs`)
+assert(!(await anna.content()).includes(made), 'it is shown once')
+await anna.fill('[name=url]', 'http://127.0.0.1:9/hook')
+await anna.click('text=Add it')
+await anna.waitForSelector('text=By this secret')
+await anna.click('a:has-text("127.0.0.1:9")')
+await anna.click('text=Send a test')
+await anna.waitForSelector('text=webhook.test')
+await check(anna, 'webhook')
+await narrow.goto(anna.url())
+await check(narrow, 'webhook-narrow')
+
+// Opening hours.
+await anna.goto(`${base}/owner`)
+await anna.fill('[name=opens1]', '08:00')
+await anna.click('text=Keep these hours')
+await anna.waitForSelector('[role=alert]:has-text("Monday")')
+await check(anna, 'owner-wrong')
+
+// A rule, with what is wrong beside it, and a facing that is taken off and put back.
+await anna.goto(`${base}/settings`)
+await anna.fill('#confidence_min', '2')
+await anna.click('text=Check and keep')
+await anna.waitForSelector('.setting:has(#confidence_min) .wrong')
+await check(anna, 'settings-wrong')
+await narrow.goto(`${base}/settings`)
+await anna.fill('#confidence_min', '0.9')
+await anna.fill('#hold_minor', '2500')
+await anna.click('text=Check and keep')
+await anna.waitForSelector('text=restart the coordinator')
+await narrow.fill('#hold_minor', '9')
+await narrow.click('text=Check and keep')
+await narrow.waitForSelector('[role=alert]:has-text("meanwhile")')
+await anna.goto(`${base}/planogram`)
+await anna.locator('.facing', { hasText: 'Lager' }).locator('text=Remove').click()
+await anna.waitForSelector('text=Last change: took')
+assert.equal(await anna.locator('.facing', { hasText: 'Lager' }).count(), 0)
+const free = anna.locator('details', { hasText: 'Shelf 1.1' }).locator('.facing').last()
+await free.locator('[name=product]').fill('no-such-thing')
+await free.locator('[name=plates]').fill('3')
+await free.locator('text=Add').click()
+await anna.waitForSelector('[role=alert]:has-text("no-such-thing")')
+await check(anna, 'planogram-wrong')
+await anna.click('text=Undo')
+await anna.locator('.facing', { hasText: 'Lager' }).waitFor()
 
 // Closing time, seen by who looks at the store.
 await narrow.goto(base + '/')
@@ -187,7 +244,19 @@ await anna.waitForSelector('.badge:text-is("Refunded")')
 await sam.reload()
 await sam.waitForSelector('.badge:text-is("Refunded")')
 
+// The phone speaks another language, and keeps it.
 await sam.goto(`${base}/me/account`)
+await sam.selectOption('[name=language]', 'de')
+await sam.click('text=Use it')
+await sam.waitForSelector('h1:text-is("Sie")')
+await check(sam, 'account-german')
+await sam.goto(`${base}/me`)
+await sam.waitForSelector('text=Halten Sie ihn vor die Schranke')
+await check(sam, 'phone-german')
+await sam.goto(`${base}/me/account`)
+await sam.selectOption('[name=language]', 'en')
+await sam.click('text=Übernehmen')
+await sam.waitForSelector('h1:text-is("You")')
 await check(sam, 'account')
 const exported = await sam.evaluate(() => fetch('/me/export.json').then((answer) => answer.json()))
 assert.equal(exported.name, 'sam')

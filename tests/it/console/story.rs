@@ -16,6 +16,7 @@ use stroll::console::{Action, ConsoleOptions, Operation};
 use stroll::coordinator::OpenReview;
 use stroll::edge::live::wall_now;
 use stroll::edge::office::{Office, Token};
+use stroll::edge::store_file::StoreFile;
 use stroll::observation::{ChangeKind, DeviceId, Stamp};
 use stroll::store::Definition;
 use stroll::units::Milligrams;
@@ -202,6 +203,12 @@ fn operators_and_a_shopper_in_a_browser() {
     options.payment_words = "Test card •••• 4242.".to_owned();
     let (operations, operated) = mpsc::channel(16);
     options.operations = Some(operations);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store_file = folder.path().join("corner.toml");
+    let corner = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/corner.toml");
+    let corner = std::fs::read_to_string(corner).expect("a definition");
+    std::fs::write(&store_file, &corner).expect("a copy");
+    options.store_file = Some(StoreFile::at(&store_file));
     let served = Served::with(beginning(&definition), options);
     let told = Arc::<Mutex<Told>>::default();
     served.spawn(obey(
@@ -229,6 +236,12 @@ fn operators_and_a_shopper_in_a_browser() {
     assert!(output.status.success(), "{said}\n{wrong}");
     println!("{said}");
 
+    let edited = std::fs::read_to_string(&store_file).expect("a definition");
+    let expected = corner.replacen("hold_minor = 3000 ", "hold_minor = 2500 ", 1);
+    assert_eq!(
+        edited, expected,
+        "one rule was changed, and a facing put back"
+    );
     let told = told.lock().unwrap();
     assert_eq!(told.refunds, [("s-60-aaaa".to_owned(), 100)]);
     assert_eq!(told.verdicts.len(), 11);
