@@ -44,17 +44,25 @@ STROLL_NODE_BROKER=$broker "$stroll" node "${simulated[@]}" >"$work/node.log" 2>
 node=$!
 pids+=("$node")
 sleep "${SECONDS_MAX:-60}"
-python3 - "$work/shelf.sqlite" "$began" "$node" <<'PYTHON'
-import os, sqlite3, sys, json
-path, began, node = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-outbox = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-rows = [json.loads(text) for text, in outbox.execute("SELECT stamped FROM observation ORDER BY sequence")]
-first = next(row for row in rows if row["observation"]["type"] == "shelf")
-print(f"start to first observation {(first['clock']['wall_us'] - began) / 1e6:.2f} s (of a bottle that went at 0.5 s), {len(rows)} in all")
+python3 - "$node" <<'PYTHON'
+import os, sys
+node = sys.argv[1]
 status = dict(line.split(":", 1) for line in open(f"/proc/{node}/status"))
-ticks = open(f"/proc/{node}/stat").read().rsplit(")", 1)[1].split()
-cpu_s = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
-ran_s = float(open("/proc/uptime").read().split()[0]) - int(ticks[19]) / os.sysconf("SC_CLK_TCK")
-print("most memory (VmHWM)       ", status["VmHWM"].strip())
-print(f"processor time             {cpu_s:.2f} s of {ran_s:.0f} s, {100 * cpu_s / ran_s:.2f} % of a core, the simulation of pins and cells included")
+stat = open(f"/proc/{node}/stat").read().rsplit(")", 1)[1].split()
+ticks = os.sysconf("SC_CLK_TCK")
+cpu_s = (int(stat[11]) + int(stat[12])) / ticks
+ran_s = float(open("/proc/uptime").read().split()[0]) - int(stat[19]) / ticks
+print("most memory               ", status["VmHWM"].strip())
+print(f"processor time             {cpu_s:.2f} s of {ran_s:.0f} s: {100 * cpu_s / ran_s:.2f} % of a core, the simulation of pins and cells included")
+PYTHON
+# The outbox is the node's alone while it runs.
+kill "$node" && wait "$node" || true
+python3 - "$work/shelf.sqlite" "$began" <<'PYTHON'
+import json, sqlite3, sys
+path, began = sys.argv[1], int(sys.argv[2])
+rows = sqlite3.connect(path).execute("SELECT stamped FROM observation ORDER BY sequence")
+rows = [json.loads(text) for text, in rows]
+first = next(row for row in rows if row["observation"]["type"] == "shelf")
+said_s = (first["clock"]["wall_us"] - began) / 1e6
+print(f"start to first observation {said_s:.2f} s, of a bottle that went at 0.5 s; {len(rows)} observations in all")
 PYTHON
