@@ -66,6 +66,7 @@ impl Plate {
     }
 
     /// Takes a block mean in grams. `last` gives the latest block means, newest last, this one included.
+    #[inline]
     pub fn push(&mut self, value: f64, last: impl Fn() -> [f64; SETTLED_BLOCKS]) -> Activity {
         if self.warm_up < 4 {
             // The zero of a load cell means nothing: start wherever it stands.

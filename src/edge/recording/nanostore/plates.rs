@@ -289,6 +289,7 @@ impl Shape {
 }
 
 /// Grams as a count, saturating; [`NO_COUNT`] for what is no number.
+#[inline]
 fn count(grams: f32) -> i32 {
     if !grams.is_finite() {
         return NO_COUNT;
