@@ -171,6 +171,18 @@ impl EventTime {
         }
     }
 
+    /// When a receipt for that exit is handed out. Before the first promise after a restart nothing tells whether the
+    /// nodes play a recording; who left so long ago is taken for its shopper, and the receipt for one in time.
+    fn handed_out(&self, exited_at: Timestamp) -> Timestamp {
+        let now = self.now();
+        let unknown = self.promised.load(Relaxed) == i64::MAX;
+        if unknown && now.seconds_since(exited_at) > PLAYED_S {
+            exited_at
+        } else {
+            now
+        }
+    }
+
     fn follow(&self, core: &Coordinator) {
         let silent = &core.state().silent;
         let heard = core
@@ -206,6 +218,7 @@ pub fn feed(
         clock,
         promised: Arc::new(AtomicI64::new(i64::MAX)),
     };
+    time.follow(shell.core());
     let first = snapshot(
         definition,
         shell.core(),
@@ -222,7 +235,9 @@ pub fn feed(
         match output {
             Output::Accept(stamped) => told.accepted(stamped),
             Output::Decide(decision) => told.decided(decision, &for_observer),
-            Output::Effect(Effect::Receipt(receipt)) => told.issued(receipt, receipt_time.now()),
+            Output::Effect(Effect::Receipt(receipt)) => {
+                told.issued(receipt, receipt_time.handed_out(receipt.exited_at));
+            }
             Output::Effect(
                 Effect::Commit { .. }
                 | Effect::Pay { .. }
@@ -361,4 +376,38 @@ fn ailments(status: &NodeStatus) -> String {
 
 fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from((to.0 - from.0) / 1_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Timestamp = Timestamp(DAY_US);
+
+    fn time(now: i64, promised: i64) -> EventTime {
+        EventTime {
+            clock: Arc::new(move || Timestamp(now)),
+            promised: Arc::new(AtomicI64::new(promised)),
+        }
+    }
+
+    #[test]
+    fn receipts_are_handed_out_by_the_time_that_the_nodes_live_in() {
+        let unknown = i64::MAX;
+        for (what, now, promised, exited_at, expected) in [
+            ("a real store", DAY_US + 5, DAY_US + 4, DAY, DAY_US + 5),
+            (
+                "a real one, restarted",
+                DAY_US + 5,
+                unknown,
+                DAY,
+                DAY_US + 5,
+            ),
+            ("a recording", 90 * DAY_US, DAY_US + 4, DAY, DAY_US + 4),
+            ("one, restarted", 90 * DAY_US, unknown, DAY, DAY_US),
+        ] {
+            let at = time(now, promised).handed_out(exited_at);
+            assert_eq!(at, Timestamp(expected), "{what}");
+        }
+    }
 }

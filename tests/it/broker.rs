@@ -1,7 +1,7 @@
 //! Nodes and a coordinator over real brokers: the embedded one and Mosquitto.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use crate::mosquitto::Mosquitto;
+use crate::port;
 
 const STORE: &str = "corner-shop";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -32,7 +33,7 @@ fn embedded_at(listen: SocketAddr) -> EmbeddedBroker {
 }
 
 fn embedded() -> EmbeddedBroker {
-    embedded_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    embedded_at(port::free())
 }
 
 fn local(broker: &EmbeddedBroker) -> BrokerUrl {
@@ -415,10 +416,7 @@ async fn two_stores_share_a_broker_without_hearing_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_there_is_named() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port");
-    let url = BrokerUrl::local(port);
+    let url = BrokerUrl::local(port::free());
     let options = CoordinatorOptions {
         patience: Duration::from_millis(300),
         ..CoordinatorOptions::new(url.clone(), STORE)

@@ -36,7 +36,7 @@ struct Shop {
 
 impl Shop {
     fn new() -> Self {
-        let listen = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let listen = crate::port::free();
         Shop {
             folder: tempfile::tempdir().expect("a folder"),
             definition: corner::definition(&corner::gated()),

@@ -68,7 +68,7 @@ async fn is_found(broker: &BrokerUrl) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_found_over_the_embedded_broker() {
-    let broker = EmbeddedBroker::start(BrokerOptions::at(([127, 0, 0, 1], 0).into()));
+    let broker = EmbeddedBroker::start(BrokerOptions::at(crate::port::free()));
     let broker = broker.expect("it starts");
     is_found(&BrokerUrl::local(broker.addr())).await;
 }

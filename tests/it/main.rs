@@ -37,6 +37,7 @@ mod mosquitto;
 mod network;
 mod node;
 mod pi;
+mod port;
 mod program;
 mod proxy;
 mod recording;

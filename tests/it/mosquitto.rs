@@ -1,11 +1,13 @@
 //! A real Mosquitto for the tests, on a free loopback port, killed when it goes out of scope.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stroll::edge::mqtt::BrokerUrl;
+
+use crate::port;
 
 /// A Mosquitto process of the test's own.
 pub struct Mosquitto {
@@ -47,9 +49,7 @@ impl Mosquitto {
             println!("skipped: mosquitto is not installed");
             return None;
         };
-        let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .expect("a free loopback port");
+        let addr = port::free();
         let folder = tempfile::tempdir().expect("a folder for mosquitto.conf");
         let config = format!("listener {} 127.0.0.1\n{lines}\n", addr.port());
         std::fs::write(folder.path().join("mosquitto.conf"), config).expect("mosquitto.conf");

@@ -163,8 +163,7 @@ fn a_node_whose_broker_is_away_waits_for_it_and_loses_nothing() {
         "{STOCKED}[[load]]\nat_s = 4\nplate = \"1.1.1\"\ngrams = -528.5\n"
     ));
     pi.calibrate();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-    let address = port.expect("a free port").to_string();
+    let address = crate::port::free().to_string();
     let node = pi.node(&format!("mqtt://{address}"));
     let began = Instant::now();
     while !node

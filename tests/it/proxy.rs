@@ -1,7 +1,7 @@
 //! A TCP proxy of the test's own between clients and their broker: it can cut them off, and it can go deaf.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Proxy {
 impl Proxy {
     /// One in front of that address.
     pub fn before(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
+        let listener = TcpListener::bind(crate::port::free()).expect("a free loopback port");
         let addr = listener.local_addr().expect("its address");
         let does = Arc::new(AtomicU8::new(Does::Pass as u8));
         let seen = does.clone();

@@ -56,7 +56,7 @@ impl Members {
     fn broker(&self) -> (EmbeddedBroker, BrokerUrl) {
         let credentials = Credentials::load(&self.path("coordinator")).expect("what was just made");
         let broker = EmbeddedBroker::start(BrokerOptions {
-            listen: ([127, 0, 0, 1], 0).into(),
+            listen: crate::port::free(),
             door: Some(credentials),
         });
         let broker = broker.expect("it starts");

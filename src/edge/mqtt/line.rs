@@ -99,6 +99,7 @@ impl Out {
 pub(super) struct Line {
     broker: BrokerUrl,
     client_id: String,
+    options: MqttOptions,
     out: Out,
     eventloop: EventLoop,
     state: watch::Sender<LinkState>,
@@ -135,15 +136,11 @@ impl Line {
                 will.retain,
             ));
         }
-        let (client, mut eventloop) = AsyncClient::new(options, REQUESTS_MAX);
-        let mut network = NetworkOptions::new();
-        // Observations are small and wanted at once.
-        network.set_tcp_nodelay(true);
-        network.set_connection_timeout(NETWORK_TIMEOUT_S);
-        eventloop.set_network_options(network);
+        let (client, eventloop) = client(options.clone());
         Line {
             broker: broker.clone(),
             client_id,
+            options,
             out: Out {
                 client,
                 up: false,
@@ -268,6 +265,9 @@ impl Line {
         if side.is_closing() {
             return;
         }
+        // rumqttc would take over events that it has not told yet and a packet that waits for another's acknowledgement;
+        // acknowledgements of the connection before would be counted on the next, and the packet would block it for ever.
+        (self.out.client, self.eventloop) = client(self.options.clone());
         let (reason, refused) = reason(error);
         // Without random numbers the waits are merely regular.
         let retry_in = backoff.next(Instant::now(), getrandom::u32().unwrap_or(0));
@@ -295,6 +295,17 @@ impl Line {
             }
         }
     }
+}
+
+/// A client of which nothing is under way.
+fn client(options: MqttOptions) -> (AsyncClient, EventLoop) {
+    let (client, mut eventloop) = AsyncClient::new(options, REQUESTS_MAX);
+    let mut network = NetworkOptions::new();
+    // Observations are small and wanted at once.
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(NETWORK_TIMEOUT_S);
+    eventloop.set_network_options(network);
+    (client, eventloop)
 }
 
 /// Waits for the first connection, at most `patience`.

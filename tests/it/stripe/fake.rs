@@ -4,7 +4,7 @@
 mod request;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,12 +106,6 @@ impl Drop for FakeStripe {
     }
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free loopback port")
-}
-
 impl FakeStripe {
     /// Starts it. `None`, and a line that says so, where `localstripe` is not installed; there a run with `CI=true`
     /// fails.
@@ -130,7 +124,7 @@ impl FakeStripe {
             println!("skipped: localstripe is not installed, tests/run.sh does it");
             return None;
         }
-        let addr = free_port();
+        let addr = crate::port::free();
         let child = Command::new(&python)
             .args(["-c", START, &addr.port().to_string()])
             .stdout(Stdio::null())
